@@ -1,0 +1,3 @@
+//! What Genie does: one file per agent, one visible list.
+
+pub mod finance;

@@ -1,0 +1,126 @@
+//! What a message carries: JSON text, made from and read into typed payloads.
+//!
+//! A [`Payload`] type names its kind and derives its JSON Schema, so that one declaration serves
+//! the sender, the receiver, the schema policy and the documentation.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A typed message payload.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message payload",
+    note = "derive `Serialize`, `Deserialize` and `JsonSchema` for it and add \
+            `impl Payload for {Self} {{ const KIND: &'static str = \"area.name\"; }}`"
+)]
+pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// The message kind, dotted lower case, e.g. `analysis.result`.
+    const KIND: &'static str;
+}
+
+/// Why a payload could not be written or read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The value has no JSON form (e.g. a map with keys that are not strings).
+    #[error("the payload of kind `{kind}` has no JSON form: {reason}")]
+    Unserialisable {
+        /// The kind that was to be sent.
+        kind: String,
+        /// What the serialiser said.
+        reason: String,
+    },
+    /// The text is not the JSON that was expected.
+    #[error("the payload is not a valid `{kind}`: {reason}")]
+    Mismatch {
+        /// The kind that was expected.
+        kind: String,
+        /// What the deserialiser said.
+        reason: String,
+    },
+}
+
+/// The JSON text of a payload, shared and immutable.
+#[derive(Debug, Clone)]
+pub struct Body {
+    text: Arc<RawValue>,
+    /// The type that wrote the text, if one did: such a text follows that type's schema already.
+    written_by: Option<TypeId>,
+}
+
+impl Body {
+    /// Writes a typed payload.
+    pub fn of<T: Payload>(payload: &T) -> Result<Self, Error> {
+        let text =
+            serde_json::value::to_raw_value(payload).map_err(|error| Error::Unserialisable {
+                kind: T::KIND.into(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            text: text.into(),
+            written_by: Some(TypeId::of::<T>()),
+        })
+    }
+
+    /// Takes JSON text from outside.
+    pub fn from_text(kind: &str, text: &str) -> Result<Self, Error> {
+        serde_json::from_str::<Box<RawValue>>(text)
+            .map(|raw| Self {
+                text: raw.into(),
+                written_by: None,
+            })
+            .map_err(|error| Error::Mismatch {
+                kind: kind.into(),
+                reason: error.to_string(),
+            })
+    }
+
+    /// Takes a JSON value.
+    pub fn from_value(kind: &str, value: &serde_json::Value) -> Result<Self, Error> {
+        serde_json::value::to_raw_value(value)
+            .map(|raw| Self {
+                text: raw.into(),
+                written_by: None,
+            })
+            .map_err(|error| Error::Unserialisable {
+                kind: kind.into(),
+                reason: error.to_string(),
+            })
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.get()
+    }
+
+    /// Whether a value of the type with this id wrote the text.
+    #[must_use]
+    pub fn was_written_by(&self, writer: TypeId) -> bool {
+        self.written_by == Some(writer)
+    }
+
+    /// Reads the text as `T`.
+    pub fn decode<T: Payload>(&self) -> Result<T, Error> {
+        serde_json::from_str(self.text()).map_err(|error| Error::Mismatch {
+            kind: T::KIND.into(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// The text as a JSON value; `null` only if the text is `null`.
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        // Every constructor has checked or made the text, so this cannot fail.
+        serde_json::from_str(self.text()).unwrap_or(serde_json::Value::Null)
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
+    }
+}

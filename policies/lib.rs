@@ -1,1 +1,3 @@
 //! What Genie may do.
+
+pub mod detect;

@@ -12,6 +12,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use amount::strip_direction;
 pub use amount::{AmountError, DecimalMark, parse_amount_minor, parse_amount_minor_with};
 pub use currency::{Currency, CurrencyError};
 

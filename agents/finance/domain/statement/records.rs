@@ -1,0 +1,166 @@
+//! The rows of a CSV text with the line each one begins at.
+//!
+//! Owns line numbers, the bound on a row's length and the recovery from a quote that is never
+//! closed, which would otherwise swallow the rest of the file. It knows no columns.
+
+use csv::StringRecord;
+
+use super::error::StatementError;
+use super::header::Header;
+
+/// How often a text is read again from the line after an unclosed quote.
+const RESTARTS_MAX: u32 = 1_000;
+/// How many times the length of the text may be read again in all.
+const REREAD_FACTOR_MAX: usize = 4;
+
+/// What comes next in the text.
+pub(super) enum Next {
+    /// No more rows.
+    End,
+    /// A row is in the record; it begins at this line.
+    Row(u32),
+    /// The row that begins at this line is longer than the limit.
+    TooLong(u32),
+    /// A quote opened at this line is not closed in the same row.
+    Unclosed(u32),
+}
+
+/// Reads one row after the other.
+pub(super) struct Records<'t> {
+    text: &'t str,
+    reader: csv::Reader<&'t [u8]>,
+    /// Where in the text the reader began.
+    base: usize,
+    delimiter: u8,
+    width: usize,
+    line_len_max: usize,
+    lines: Lines,
+    restarts: u32,
+    reread_bytes: usize,
+}
+
+/// Counts lines up to a position that only moves forward.
+struct Lines {
+    newline: u8,
+    at: usize,
+    line: u32,
+}
+
+impl Lines {
+    fn line_at(&mut self, text: &str, at: usize) -> u32 {
+        let passed = text.as_bytes().get(self.at..at).unwrap_or_default();
+        self.line = self.line.saturating_add(count(passed, self.newline));
+        self.at = self.at.max(at);
+        self.line
+    }
+}
+
+fn count(bytes: &[u8], wanted: u8) -> u32 {
+    let count = bytes.iter().filter(|byte| **byte == wanted).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What ends a line: `\n`, or `\r` in files of the classic Mac, which have no `\n`.
+fn newline(text: &str) -> u8 {
+    if text.as_bytes().contains(&b'\n') {
+        b'\n'
+    } else {
+        b'\r'
+    }
+}
+
+/// The length of the first line with its end.
+pub(super) fn line_end(text: &str) -> usize {
+    let newline = newline(text);
+    text.bytes()
+        .position(|byte| byte == newline)
+        .map_or(text.len(), |at| at + 1)
+}
+
+impl<'t> Records<'t> {
+    /// The rows of the text behind its header.
+    pub(super) fn new(text: &'t str, header: &Header, line_len_max: usize) -> Self {
+        let lines = Lines {
+            newline: newline(text),
+            at: header.rows_at,
+            line: header.line.saturating_add(1),
+        };
+        Self {
+            text,
+            reader: reader_of(text, header.rows_at, header.delimiter),
+            base: header.rows_at,
+            delimiter: header.delimiter,
+            width: header.names.len(),
+            line_len_max,
+            lines,
+            restarts: 0,
+            reread_bytes: 0,
+        }
+    }
+
+    /// Reads the next row into the record.
+    pub(super) fn next(&mut self, record: &mut StringRecord) -> Result<Next, StatementError> {
+        if !self.reader.read_record(record)? {
+            return Ok(Next::End);
+        }
+        let (start, end) = self.span(record);
+        let line = self.lines.line_at(self.text, start);
+        let raw = self.text.get(start..end).unwrap_or_default();
+        let first_line_len = line_end_by(raw, self.lines.newline);
+        let one_line = first_line_len == raw.len();
+        let too_long = raw.len() > self.line_len_max;
+        if one_line || (!too_long && record.len() == self.width) {
+            return Ok(if too_long {
+                Next::TooLong(line)
+            } else {
+                Next::Row(line)
+            });
+        }
+        self.restart(start + first_line_len + 1, end, line)?;
+        Ok(Next::Unclosed(line))
+    }
+
+    /// Where the row begins and ends in the text, without blank lines and line ends around it.
+    fn span(&self, record: &StringRecord) -> (usize, usize) {
+        let offset = |position: u64| {
+            let offset = usize::try_from(position).unwrap_or(usize::MAX);
+            self.base.saturating_add(offset).min(self.text.len())
+        };
+        let start = record.position().map_or(0, csv::Position::byte);
+        let (start, end) = (offset(start), offset(self.reader.position().byte()));
+        let raw = self.text.as_bytes().get(start..end).unwrap_or_default();
+        let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
+        let leading = raw.iter().take_while(is_end).count();
+        let trailing = raw.iter().rev().take_while(is_end).count();
+        (
+            start + leading,
+            end.saturating_sub(trailing).max(start + leading),
+        )
+    }
+
+    fn restart(&mut self, at: usize, read_to: usize, line: u32) -> Result<(), StatementError> {
+        self.restarts += 1;
+        self.reread_bytes = self.reread_bytes.saturating_add(read_to.saturating_sub(at));
+        let reread_max = self.text.len().saturating_mul(REREAD_FACTOR_MAX);
+        if self.restarts > RESTARTS_MAX || self.reread_bytes > reread_max {
+            return Err(StatementError::UnclosedQuotes { line });
+        }
+        self.base = at.min(self.text.len());
+        self.reader = reader_of(self.text, self.base, self.delimiter);
+        Ok(())
+    }
+}
+
+fn line_end_by(text: &str, newline: u8) -> usize {
+    text.bytes()
+        .position(|byte| byte == newline)
+        .unwrap_or(text.len())
+}
+
+fn reader_of(text: &str, at: usize, delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes().get(at..).unwrap_or_default())
+}

@@ -1,0 +1,337 @@
+//! Finds text that tries to instruct a model: "ignore all previous instructions" and its kin.
+//!
+//! It owns the matching; the phrases stand in `injection.txt`, where their form is described too.
+//! It works on wording alone: it does not understand the text, and a phrase that is quoted or asked
+//! about counts as one that is meant.
+//!
+//! Two stages. An automaton looks for the rare words that every phrase has (no allocation; text that
+//! is not ASCII is folded first if it could hide a letter). Only text with such a word is split into
+//! words and compared with the phrases, in time linear in the text.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+
+use super::fold::fold;
+
+/// The phrases that are compiled in.
+const TABLE: &str = include_str!("injection.txt");
+
+/// Shortest piece of text that can hold a phrase, in bytes.
+const TEXT_MIN: usize = 6;
+
+/// Why a phrase table cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A line is not `name: elements` or `name = text`.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The automaton could not be built.
+    #[error("the phrases cannot be compiled: {0}")]
+    Automaton(#[from] BuildError),
+}
+
+/// Words that may stand at one place of a phrase.
+#[derive(Debug)]
+struct Element {
+    /// Most other words before it, counted from the element before.
+    gap: usize,
+    /// Ids of the words that fit.
+    words: Vec<u16>,
+    /// Whether a colon must follow.
+    colon: bool,
+}
+
+#[derive(Debug)]
+struct Phrase {
+    name: String,
+    elements: Vec<Element>,
+}
+
+/// A compiled phrase table.
+#[derive(Debug)]
+pub struct Phrases {
+    gate: AhoCorasick,
+    /// What the gate looks for: the name of a literal phrase, or none for a mere word.
+    literals: Vec<Option<String>>,
+    phrases: Vec<Phrase>,
+    words: HashMap<String, u16>,
+}
+
+/// One known word of a text.
+#[derive(Debug, Clone, Copy)]
+struct Token {
+    /// Which word of the text it is, counted from 0.
+    ordinal: usize,
+    word: u16,
+    colon: bool,
+}
+
+/// The name of the first phrase of the built-in table that `text` holds.
+pub fn find(text: &str) -> Option<&'static str> {
+    static BUILT_IN: LazyLock<Option<Phrases>> = LazyLock::new(|| Phrases::parse(TABLE).ok());
+    match &*BUILT_IN {
+        Some(phrases) => phrases.find(text),
+        // A table that does not compile must not let everything through; a test keeps it sound.
+        None => Some("the phrase table is not usable"),
+    }
+}
+
+/// Like [`find`], over the text of a JSON document with its escapes undone.
+pub fn find_in_json(json: &str) -> Option<&'static str> {
+    if json.as_bytes().contains(&b'\\') {
+        find(&unescape(json))
+    } else {
+        find(json)
+    }
+}
+
+impl Phrases {
+    /// Reads a table in the form that `injection.txt` describes.
+    pub fn parse(table: &str) -> Result<Self, Error> {
+        let mut reader = Reader::default();
+        for (index, line) in table.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            reader.line(line).map_err(|reason| Error::Line {
+                line: index + 1,
+                reason,
+            })?;
+        }
+        let gate = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&reader.gate)?;
+        Ok(Self {
+            gate,
+            literals: reader.literals,
+            phrases: reader.phrases,
+            words: reader.words,
+        })
+    }
+
+    /// How many phrases it has.
+    pub fn len(&self) -> usize {
+        self.phrases.len() + self.literals.iter().flatten().count()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name of the first phrase that `text` holds.
+    pub fn find(&self, text: &str) -> Option<&str> {
+        if text.len() < TEXT_MIN {
+            return None;
+        }
+        let text = fold(text);
+        let mut suspicious = false;
+        for hit in self.gate.find_overlapping_iter(&*text) {
+            match &self.literals[hit.pattern().as_usize()] {
+                Some(name) => return Some(name),
+                None => suspicious = true,
+            }
+        }
+        if !suspicious {
+            return None;
+        }
+        let tokens = self.tokens(&text);
+        let phrase = self.phrases.iter().find(|phrase| phrase.is_in(&tokens))?;
+        Some(&phrase.name)
+    }
+
+    /// The known words of `text`. Apostrophes are dropped, so that `don't` is `dont`; whatever else
+    /// is neither letter nor digit separates.
+    fn tokens(&self, text: &str) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        let mut word = String::new();
+        let mut ordinal = 0;
+        let mut rest = text.char_indices().peekable();
+        while let Some((at, character)) = rest.next() {
+            if character.is_alphanumeric() {
+                word.extend(character.to_lowercase());
+            }
+            let inside = rest.peek().is_some_and(|(_, next)| is_inside(*next));
+            if word.is_empty() || (is_inside(character) && inside) {
+                continue;
+            }
+            if let Some(id) = self.words.get(&word) {
+                let behind = text[at + character.len_utf8()..].trim_start();
+                tokens.push(Token {
+                    ordinal,
+                    word: *id,
+                    colon: behind.starts_with(':'),
+                });
+            }
+            word.clear();
+            ordinal += 1;
+        }
+        tokens
+    }
+}
+
+/// Whether a word goes on with this character.
+fn is_inside(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '\'' | '\u{2019}')
+}
+
+impl Phrase {
+    /// Whether the words occur in order with no gap too wide. Each element keeps the tokens that
+    /// complete the phrase so far, so the work is linear in the tokens.
+    fn is_in(&self, tokens: &[Token]) -> bool {
+        let fits = |element: &Element, token: &Token| {
+            element.words.contains(&token.word) && (token.colon || !element.colon)
+        };
+        let Some((first, rest)) = self.elements.split_first() else {
+            return false;
+        };
+        let mut reached: Vec<usize> = tokens
+            .iter()
+            .filter(|token| fits(first, token))
+            .map(|token| token.ordinal)
+            .collect();
+        for element in rest {
+            if reached.is_empty() {
+                return false;
+            }
+            let mut from = 0;
+            let mut next = Vec::new();
+            for token in tokens.iter().filter(|token| fits(element, token)) {
+                while reached
+                    .get(from)
+                    .is_some_and(|at| at + element.gap + 1 < token.ordinal)
+                {
+                    from += 1;
+                }
+                if reached.get(from).is_some_and(|at| *at < token.ordinal) {
+                    next.push(token.ordinal);
+                }
+            }
+            reached = next;
+        }
+        !reached.is_empty()
+    }
+}
+
+/// Gathers the lines of a table.
+#[derive(Default)]
+struct Reader {
+    gate: Vec<String>,
+    literals: Vec<Option<String>>,
+    phrases: Vec<Phrase>,
+    words: HashMap<String, u16>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        if let Some((name, text)) = line.split_once(" = ") {
+            self.gate.push(text.trim().to_owned());
+            self.literals.push(Some(name.trim().to_owned()));
+            return Ok(());
+        }
+        let (name, elements) = line
+            .split_once(": ")
+            .ok_or("expected `name: elements` or `name = text`")?;
+        let mut phrase = Phrase {
+            name: name.trim().to_owned(),
+            elements: Vec::new(),
+        };
+        let (mut gap, mut gated) = (0, false);
+        for item in elements.split_whitespace() {
+            if let Some(words) = item.strip_prefix("..") {
+                gap = words
+                    .parse()
+                    .map_err(|_| format!("`{item}` is not a gap such as `..3`"))?;
+                continue;
+            }
+            let marked = item.strip_prefix('!');
+            gated |= marked.is_some();
+            phrase
+                .elements
+                .push(self.element(marked.unwrap_or(item), gap, marked.is_some())?);
+            gap = 0;
+        }
+        if !gated || phrase.elements.len() < 2 {
+            return Err(format!(
+                "`{name}` needs two elements or more, one of them with a `!`"
+            ));
+        }
+        self.phrases.push(phrase);
+        Ok(())
+    }
+
+    fn element(&mut self, alternatives: &str, gap: usize, gate: bool) -> Result<Element, String> {
+        let mut element = Element {
+            gap,
+            words: Vec::new(),
+            colon: alternatives.ends_with(':'),
+        };
+        for word in alternatives.split('|') {
+            let word = word.trim_end_matches(':').to_ascii_lowercase();
+            if word.is_empty() || !word.chars().all(is_inside) {
+                return Err(format!("`{word}` in `{alternatives}` is not a word"));
+            }
+            if gate && !self.gate.contains(&word) {
+                self.gate.push(word.clone());
+                self.literals.push(None);
+            }
+            let id = u16::try_from(self.words.len()).map_err(|_| "too many words".to_owned())?;
+            element.words.push(*self.words.entry(word).or_insert(id));
+        }
+        Ok(element)
+    }
+}
+
+/// `json` with the escapes of its strings undone; what is not an escape stays as it is.
+fn unescape(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        let units: Vec<u16> = escaped_units(tail);
+        if units.is_empty() {
+            let character = tail.chars().next();
+            text.push(match character {
+                Some('n' | 'r' | 't' | 'b' | 'f') | None => ' ',
+                Some(other) => other,
+            });
+            rest = &tail[character.map_or(0, char::len_utf8)..];
+        } else {
+            text.push_str(&String::from_utf16_lossy(&units));
+            rest = &tail[units.len() * 6 - 1..];
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The UTF-16 units of consecutive `uXXXX` escapes at the start of `tail` (behind a backslash).
+fn escaped_units(tail: &str) -> Vec<u16> {
+    let mut units = Vec::new();
+    let mut rest = tail.strip_prefix('u');
+    while let Some(unit) = rest
+        .and_then(|digits| digits.get(..4))
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    {
+        units.push(unit);
+        rest = rest
+            .and_then(|digits| digits.get(4..))
+            .and_then(|next| next.strip_prefix("\\u"));
+    }
+    units
+}
+
+#[cfg(test)]
+#[path = "injection_tests.rs"]
+mod tests;

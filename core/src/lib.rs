@@ -3,17 +3,40 @@
 //! No HTTP, SQL, files or wall clock here, and no business domain. Agents and policies see only
 //! this crate; the composition root gives it adapters for its ports.
 
+mod activation;
+pub mod agent;
+pub mod blob;
+mod bus;
 pub mod clock;
+pub mod context;
 pub mod failure;
+pub mod gather;
 pub mod governed;
 pub mod ids;
+pub mod journal;
+pub mod kernel;
 pub mod label;
 pub mod limits;
 pub mod message;
+pub mod outcome;
 pub mod payload;
 pub mod policy;
 pub mod principal;
+mod redact;
+pub mod registry;
+mod run;
 pub mod spec;
 pub mod specimen;
+mod supervisor;
+pub mod tap;
+pub mod tasks;
 
+pub use agent::{Agent, Error as AgentError};
 pub use async_trait::async_trait;
+pub use context::Context;
+pub use failure::Failure;
+pub use gather::Gather;
+pub use governed::Governed;
+pub use kernel::{Ask, Kernel};
+pub use payload::Payload;
+pub use spec::{AgentSpec, Risk};

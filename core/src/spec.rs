@@ -29,6 +29,7 @@ pub enum Risk {
 #[derive(Clone)]
 pub struct KindSpec {
     name: &'static str,
+    shared: Arc<str>,
     writer: TypeId,
     schema: fn() -> Value,
     validator: Arc<OnceLock<Option<jsonschema::Validator>>>,
@@ -40,6 +41,7 @@ impl KindSpec {
     pub fn of<T: Payload>() -> Self {
         Self {
             name: T::KIND,
+            shared: T::KIND.into(),
             writer: TypeId::of::<T>(),
             schema: schema_of::<T>,
             validator: Arc::new(OnceLock::new()),
@@ -50,6 +52,11 @@ impl KindSpec {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The name, shared with every message of the kind.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.shared.clone()
     }
 
     /// The Rust type whose serialised form follows the schema by construction.

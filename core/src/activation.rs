@@ -1,0 +1,324 @@
+//! The actor that runs one agent for one run: one message at a time, private state, no panic out.
+//!
+//! The mailbox that counts is the run's bounded queue; the actor's own is only woken. So what is
+//! queued survives a crash of the actor, and the bound is ours.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::bus::{Draft, Target, outcome_of};
+use crate::context::{Context, Scene};
+use crate::failure::Failure;
+use crate::ids::MessageId;
+use crate::journal::Entry;
+use crate::label::Label;
+use crate::policy::panic_text;
+use crate::registry;
+use crate::run::{Caller, Delivery, Run, SlotId};
+
+/// The step number of the message to a fallback: no handler gets that far.
+const FALLBACK_STEP: u32 = u32::MAX;
+
+/// There is something in the queue.
+#[derive(Debug)]
+pub(crate) struct Wake;
+
+/// What one activation is.
+pub(crate) struct Activation {
+    pub(crate) run: Arc<Run>,
+    pub(crate) slot: SlotId,
+    pub(crate) agent: usize,
+}
+
+/// The private state of one activation.
+pub(crate) struct Private {
+    /// What the agent keeps.
+    pub(crate) own: Option<Box<dyn Any + Send>>,
+    /// The join of the labels of all it has seen.
+    pub(crate) seen: Arc<Label>,
+}
+
+/// What the supervisor is told when a handler has panicked.
+pub(crate) struct Crash {
+    pub(crate) run: Arc<Run>,
+    pub(crate) slot: SlotId,
+    pub(crate) agent: usize,
+    pub(crate) delivery: Delivery,
+    pub(crate) reason: String,
+    /// Whether the handler may be started again: it had not yet sent or asked anything.
+    pub(crate) untouched: bool,
+}
+
+impl std::fmt::Debug for Crash {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl std::fmt::Display for Crash {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Crash {}
+
+/// How one handler ended.
+enum Ended {
+    Well {
+        replied: bool,
+    },
+    Badly {
+        failure: Failure,
+        replied: bool,
+    },
+    Panicked {
+        reason: String,
+        untouched: bool,
+        replied: bool,
+    },
+}
+
+impl Actor for Activation {
+    type Msg = Wake;
+    type State = Private;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Wake>,
+        (): (),
+    ) -> Result<Private, ActorProcessingErr> {
+        Ok(Private {
+            own: None,
+            seen: self.run.shared.public.clone(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Wake>,
+        _wake: Wake,
+        private: &mut Private,
+    ) -> Result<(), ActorProcessingErr> {
+        while let Some(delivery) = self.run.next(self.slot) {
+            let started = tokio::time::Instant::now();
+            let ended = self.handle_one(&delivery, private).await;
+            let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            if let Some(crash) = self.settle(delivery, ended, took).await {
+                return Err(Box::new(crash));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Activation {
+    fn entry(&self) -> &registry::Entry {
+        self.run.shared.registry.entry(self.agent)
+    }
+
+    async fn handle_one(&self, delivery: &Delivery, private: &mut Private) -> Ended {
+        let entry = self.entry();
+        let permit = Semaphore::acquire_owned(entry.slots.clone()).await.ok();
+        if self.run.shared.taps.watched() {
+            let data = json!({ "agent": &*entry.id, "message_id": delivery.message.id() });
+            self.run
+                .shared
+                .taps
+                .ephemeral(self.run.id, "agent.started", data);
+        }
+        if !private.seen.covers(delivery.message.label()) {
+            private.seen = Arc::new(private.seen.join(delivery.message.label()));
+        }
+        let mut context = Context::new(Scene {
+            run: self.run.clone(),
+            slot: self.slot,
+            agent: self.agent,
+            delivery: delivery.clone(),
+            seen: private.seen.clone(),
+            own: private.own.take(),
+            permit,
+        });
+        let handler = entry.agent.handle(delivery.message.clone(), &mut context);
+        let handler = AssertUnwindSafe(handler).catch_unwind();
+        let result = tokio::time::timeout(entry.spec.handler_deadline, handler).await;
+        let (untouched, replied) = (context.is_untouched(), context.has_replied());
+        (private.own, private.seen) = context.into_private();
+        match result {
+            Ok(Ok(Ok(()))) => Ended::Well { replied },
+            Ok(Ok(Err(error))) => Ended::Badly {
+                failure: error.failure_of(&entry.id),
+                replied,
+            },
+            Ok(Err(panic)) => Ended::Panicked {
+                reason: panic_text(panic.as_ref()),
+                untouched,
+                replied,
+            },
+            Err(_) => {
+                let deadline_ms = entry.spec.handler_deadline.as_millis();
+                let deadline_ms = u64::try_from(deadline_ms).unwrap_or(u64::MAX);
+                let failure = Failure::HandlerDeadline {
+                    agent: entry.id.clone(),
+                    deadline_ms,
+                };
+                Ended::Badly { failure, replied }
+            }
+        }
+    }
+
+    /// Records how the handler ended and tells whoever waits; a crash goes to the supervisor.
+    async fn settle(&self, delivery: Delivery, ended: Ended, took: u64) -> Option<Crash> {
+        let entry = self.entry();
+        entry.counters.handled.fetch_add(1, Ordering::Relaxed);
+        entry.counters.busy_us.fetch_add(took, Ordering::Relaxed);
+        let (failure, replied, crash) = match ended {
+            Ended::Well { replied } => (None, replied, None),
+            Ended::Badly { failure, replied } => (Some(failure), replied, None),
+            Ended::Panicked {
+                reason,
+                untouched,
+                replied,
+            } => {
+                let failure = Failure::Panicked {
+                    agent: entry.id.clone(),
+                    reason: reason.clone(),
+                };
+                (Some(failure), replied, Some((reason, untouched)))
+            }
+        };
+        if failure.is_some() {
+            entry.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.run
+            .handled(&entry.id, &delivery, took, failure.clone());
+        if let Some((reason, untouched)) = crash {
+            return Some(Crash {
+                run: self.run.clone(),
+                slot: self.slot,
+                agent: self.agent,
+                delivery,
+                reason,
+                untouched: untouched && !replied,
+            });
+        }
+        match failure {
+            None if replied => {}
+            None => self.run.unanswered(&delivery, &entry.id).await,
+            Some(failure) if replied => self.run.note(&entry.id, failure),
+            Some(failure) => self.run.failed(self.agent, delivery, failure).await,
+        }
+        self.run.finished_one();
+        None
+    }
+}
+
+impl Run {
+    fn handled(
+        &self,
+        agent: &Arc<str>,
+        delivery: &Delivery,
+        duration_us: u64,
+        failure: Option<Failure>,
+    ) {
+        // A run that has ended needs no further records.
+        let _ = self.shared.writer.append(
+            &self.tally,
+            [Entry::Handled {
+                run_id: self.id,
+                message_id: delivery.message.id(),
+                agent: agent.clone(),
+                at: self.shared.clock.now(),
+                duration_us,
+                failure,
+            }],
+        );
+    }
+
+    /// A handler ended well without a reply: a failure only if someone waits for one.
+    async fn unanswered(&self, delivery: &Delivery, agent: &Arc<str>) {
+        let failure = Failure::NoReply {
+            agent: agent.clone(),
+        };
+        match delivery.caller {
+            Caller::Nobody => {}
+            Caller::Handler(slot) => self.answer(slot, delivery.request, Err(failure)),
+            Caller::Edge => self.finish(outcome_of(failure), None).await,
+        }
+    }
+
+    /// Gives a message to the fallback of the agent that failed at it.
+    async fn to_fallback(
+        self: &Arc<Self>,
+        fallback: usize,
+        delivery: &Delivery,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let message = &delivery.message;
+        let second = self.govern(Draft {
+            id: MessageId::derived(self.id, message.id(), FALLBACK_STEP, 0),
+            cause: Some(message.id()),
+            from: message.message().from.clone(),
+            to: Target::Agent(fallback),
+            kind: message.message().kind.clone(),
+            body: message.payload().clone(),
+            label: message.message().label.clone(),
+            hops: message.hops().saturating_add(1),
+        })?;
+        let delivery = Delivery {
+            message: second,
+            request: delivery.request,
+            caller: delivery.caller,
+            chain: delivery.chain.clone(),
+            after: Some(failure),
+            restarts: 0,
+        };
+        Box::pin(self.deliver(fallback, delivery, None)).await
+    }
+
+    /// A handler failed: its fallback gets the message, or else whoever waits gets the failure.
+    pub(crate) async fn failed(
+        self: &Arc<Self>,
+        agent: usize,
+        delivery: Delivery,
+        failure: Failure,
+    ) {
+        let entry = self.shared.registry.entry(agent);
+        if let Some(fallback) = entry.fallback {
+            let next = self.to_fallback(fallback, &delivery, failure.clone()).await;
+            let Err(second) = next else { return };
+            self.note(&self.shared.registry.entry(fallback).id, second);
+        }
+        let _ = self.shared.writer.append(
+            &self.tally,
+            [Entry::Incident {
+                run_id: self.id,
+                message_id: delivery.message.id(),
+                agent: entry.id.clone(),
+                failure: failure.clone(),
+            }],
+        );
+        match delivery.caller {
+            Caller::Nobody => {
+                self.dead_letter(&delivery.message, "its handler failed and has no fallback");
+                self.note(&entry.id, failure);
+            }
+            Caller::Handler(slot) => self.answer(slot, delivery.request, Err(failure)),
+            Caller::Edge => self.finish(failed_outcome(failure), None).await,
+        }
+    }
+}
+
+/// A handler's failure ends the run as failed, whatever the cause: only a refused root message or
+/// a refused answer makes a run denied, and those are settled where they are sent.
+fn failed_outcome(cause: Failure) -> crate::outcome::Outcome {
+    crate::outcome::Outcome::Failed { cause }
+}

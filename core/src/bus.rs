@@ -1,0 +1,267 @@
+//! The bus: stamps a message, has it judged, records it, delivers it.
+//!
+//! The only place that makes a [`Governed`] message. Ingress, internal hops and egress all pass
+//! through [`Run::govern`]; there is no second way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ractor::Actor;
+
+use crate::activation::{Activation, Wake};
+use crate::failure::Failure;
+use crate::governed::Governed;
+use crate::ids::MessageId;
+use crate::journal::Entry;
+use crate::journal::chain::Hash;
+use crate::label::Label;
+use crate::message::{Message, USER};
+use crate::outcome::Outcome;
+use crate::payload::Body;
+use crate::policy::{Decision, Facts, Verdict};
+use crate::redact;
+use crate::run::{Caller, Chain, Delivery, Run, Schedule, SlotId, WaitFor, Waited};
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Agent(usize),
+    User,
+}
+
+/// What its sender gives of a message.
+pub(crate) struct Draft {
+    pub(crate) id: MessageId,
+    pub(crate) cause: Option<MessageId>,
+    pub(crate) from: Arc<str>,
+    pub(crate) to: Target,
+    pub(crate) kind: Arc<str>,
+    pub(crate) body: Body,
+    pub(crate) label: Arc<Label>,
+    pub(crate) hops: u16,
+}
+
+impl Run {
+    /// Stamps, judges and records a message; what comes back may be delivered.
+    pub(crate) fn govern(&self, draft: Draft) -> Result<Governed, Failure> {
+        let limit = self.shared.limits.messages_per_run_max;
+        if self.messages.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.messages.fetch_sub(1, Ordering::Relaxed);
+            let limit = u64::from(limit);
+            return Err(Failure::Limit {
+                limit: "messages_per_run_max".into(),
+                value: limit,
+            });
+        }
+        let to = match draft.to {
+            Target::Agent(index) => self.shared.registry.entry(index).id.clone(),
+            Target::User => self.shared.user.clone(),
+        };
+        let message = Message {
+            id: draft.id,
+            run_id: self.id,
+            causation_id: draft.cause,
+            from: draft.from,
+            to,
+            kind: draft.kind,
+            payload: draft.body,
+            principal: self.principal.clone(),
+            label: draft.label,
+            deadline: self.deadline,
+            created_at: self.shared.clock.now(),
+            trace_id: self.trace_id,
+            hops: draft.hops,
+        };
+        let verdict = self
+            .shared
+            .policies
+            .evaluate(&message, &self.facts(draft.to, &message));
+        self.record(message, verdict)
+    }
+
+    fn facts<'a>(&'a self, target: Target, message: &Message) -> Facts<'a> {
+        let shared = &*self.shared;
+        Facts {
+            recipient: match target {
+                Target::Agent(index) => &shared.registry.entry(index).recipient,
+                Target::User => &shared.user_recipient,
+            },
+            kind: shared.registry.kind(message.kind()),
+            run_tenant: self.principal.tenant(),
+            home_region: &shared.home_region,
+            message_bytes_max: shared.limits.message_bytes_max,
+            hops_max: shared.limits.hops_max,
+        }
+    }
+
+    /// Applies the verdict's redactions and writes both to the journal.
+    fn record(&self, mut message: Message, verdict: Arc<Verdict>) -> Result<Governed, Failure> {
+        let mut original_sha256 = None;
+        if !verdict.redactions.is_empty() {
+            original_sha256 = Some(Hash::of(message.payload.text().as_bytes()));
+            message.payload = redact::apply(&message.kind, &message.payload, &verdict.redactions)?;
+        }
+        let message = Arc::new(message);
+        self.shared.writer.append(
+            &self.tally,
+            [
+                Entry::Message {
+                    message: message.clone(),
+                },
+                Entry::Verdict {
+                    run_id: self.id,
+                    message_id: message.id,
+                    verdict: verdict.clone(),
+                    original_sha256,
+                    message: message.clone(),
+                },
+            ],
+        )?;
+        match verdict.decision {
+            Decision::Allow | Decision::Redact => Ok(Governed::new(message, verdict)),
+            Decision::RequireApproval => Err(Failure::ApprovalUnavailable {
+                policy: verdict.policy.clone(),
+                reason: verdict.reason.clone(),
+            }),
+            Decision::Deny => Err(verdict.denied().map_or(Failure::RunEnded, Failure::Denied)),
+        }
+    }
+
+    /// Delivers a request to an agent.
+    ///
+    /// `sender` is the activation that sends, if one does: it may have to wait for room.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        agent: usize,
+        mut delivery: Delivery,
+        sender: Option<SlotId>,
+    ) -> Result<(), Failure> {
+        let depth = depth_of(delivery.chain.as_deref(), agent);
+        loop {
+            match self.enqueue(agent, depth, delivery) {
+                Schedule::Full(back) => delivery = *back,
+                schedule => return self.carry_out(schedule).await,
+            }
+            let Some(sender) = sender else {
+                return Err(self.queue_full());
+            };
+            let bound = self.shared.limits.queued_per_activation_max;
+            let room = self.wait(sender, WaitFor::Room, None, |state| {
+                let slot = state.slots.iter().find(|slot| slot.agent == agent);
+                slot.is_none_or(|slot| slot.inbox.queue.len() < bound)
+                    .then_some(())
+            });
+            match room.await {
+                Waited::Ready(()) => {}
+                Waited::Ended => return Err(Failure::RunEnded),
+                Waited::Stalled | Waited::TimedOut => return Err(self.queue_full()),
+            }
+        }
+    }
+
+    fn queue_full(&self) -> Failure {
+        Failure::Limit {
+            limit: "queued_per_activation_max".into(),
+            value: self.shared.limits.queued_per_activation_max as u64,
+        }
+    }
+
+    /// Wakes or starts the activation that a schedule asks for.
+    pub(crate) async fn carry_out(self: &Arc<Self>, schedule: Schedule) -> Result<(), Failure> {
+        match schedule {
+            Schedule::Nothing => Ok(()),
+            Schedule::Full(_) => Err(self.queue_full()),
+            Schedule::Ended => Err(Failure::RunEnded),
+            // If the actor has just died, its supervisor starts another for what is queued.
+            Schedule::Wake(actor) => {
+                let _ = actor.cast(Wake);
+                Ok(())
+            }
+            Schedule::Spawn(slot) => self.start(slot).await,
+        }
+    }
+
+    /// Starts the actor of an activation under its agent's supervisor.
+    async fn start(self: &Arc<Self>, slot: SlotId) -> Result<(), Failure> {
+        let agent = self.state().slots[slot.0].agent;
+        let activation = Activation {
+            run: self.clone(),
+            slot,
+            agent,
+        };
+        let started = match self.shared.supervisor(agent) {
+            Some(supervisor) => Actor::spawn_linked(None, activation, (), supervisor)
+                .await
+                .ok(),
+            None => None,
+        };
+        let Some((actor, _)) = started else {
+            let reason = "the installation is shutting down".to_owned();
+            Box::pin(self.finish(Outcome::Cancelled { reason }, None)).await;
+            return Err(Failure::RunEnded);
+        };
+        if self.attach(slot, actor.clone()) {
+            let _ = actor.cast(Wake);
+        } else {
+            actor.stop(None);
+        }
+        Ok(())
+    }
+
+    /// Sends one request on behalf of the edge: the root of the run.
+    pub(crate) async fn begin(self: &Arc<Self>, root: Draft) {
+        let Target::Agent(agent) = root.to else {
+            return;
+        };
+        let sent = match self.govern(root) {
+            Ok(message) => {
+                let delivery = Delivery {
+                    request: message.id(),
+                    message,
+                    caller: Caller::Edge,
+                    chain: None,
+                    after: None,
+                    restarts: 0,
+                };
+                self.deliver(agent, delivery, None).await
+            }
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = sent {
+            self.finish(outcome_of(failure), None).await;
+        }
+    }
+
+    /// Records that a message came to nobody.
+    pub(crate) fn dead_letter(&self, message: &Message, reason: &str) {
+        // After the end of the run there is nothing to record it in.
+        let _ = self.shared.writer.append(
+            &self.tally,
+            [Entry::DeadLetter {
+                run_id: self.id,
+                message_id: message.id,
+                agent: message.to.clone(),
+                reason: reason.to_owned(),
+            }],
+        );
+    }
+}
+
+/// The outcome of a run whose root or answer failed so.
+pub(crate) fn outcome_of(failure: Failure) -> Outcome {
+    match failure {
+        Failure::Denied(denied) => Outcome::Denied { denied },
+        cause => Outcome::Failed { cause },
+    }
+}
+
+/// How often the agent stands in the chain of calls already.
+fn depth_of(chain: Option<&Chain>, agent: usize) -> u16 {
+    let chain = std::iter::successors(chain, |link| link.below.as_deref());
+    u16::try_from(chain.filter(|link| link.agent == agent).count()).unwrap_or(u16::MAX)
+}
+
+/// The address of the edge, shared by all messages.
+pub(crate) fn user_address() -> Arc<str> {
+    USER.into()
+}

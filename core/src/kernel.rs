@@ -1,0 +1,542 @@
+//! The kernel: options in, a handle out; admission, cancellation and drain between them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use ractor::{Actor, ActorCell, ActorRef};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::agent::Agent;
+use crate::blob::{Blob, Blobs, Stored};
+use crate::bus::{Draft, Target, user_address};
+use crate::clock::{Clock, Timestamp};
+use crate::failure::Failure;
+use crate::ids::{Ids, MessageId, RunId};
+use crate::journal::chain::Head;
+use crate::journal::writer::Writer;
+use crate::journal::{Entry, Journal};
+use crate::label::{Clearance, Label};
+use crate::limits::Limits;
+use crate::outcome::Outcome;
+use crate::payload::{self, Body, Payload};
+use crate::policy::{PolicySet, Recipient};
+use crate::principal::{Authority, Principal};
+use crate::registry::{self, Health, Registry};
+use crate::run::{Birth, Run};
+use crate::supervisor::Genie;
+use crate::tap::{Tap, Taps};
+use crate::tasks::Tasks;
+
+/// Everything that a kernel is made of.
+pub struct Options {
+    /// The agents, in the order in which they are listed.
+    pub agents: Vec<&'static dyn Agent>,
+    /// The policies in force.
+    pub policies: PolicySet,
+    /// Where records go.
+    pub journal: Arc<dyn Journal>,
+    /// Where large content goes.
+    pub blobs: Arc<dyn Blobs>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and randomness.
+    pub ids: Arc<dyn Ids>,
+    /// The bounds.
+    pub limits: Limits,
+    /// The region in which this installation processes, e.g. `in`.
+    pub home_region: String,
+    /// What whoever asks may be given back.
+    pub user_clearance: Clearance,
+}
+
+/// Why a kernel does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The agents do not fit together.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The root of the supervision tree did not start.
+    #[error("the supervision tree did not start: {0}")]
+    Tree(String),
+}
+
+/// Why a request is not admitted. Nothing has happened, and nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Too much is going on.
+    #[error("overloaded: `{limit}` is reached; try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// The bound that is reached.
+        limit: &'static str,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The installation is shutting down.
+    #[error("the installation is shutting down")]
+    Draining,
+    /// There is no such agent, or it does not take the kind.
+    #[error("agent `{agent}` does not take `{kind}`; `genie agents` lists who takes what")]
+    NoRecipient {
+        /// The agent.
+        agent: String,
+        /// The kind.
+        kind: String,
+    },
+    /// The principal was not admitted here.
+    #[error("the principal was not admitted by this installation")]
+    ForeignPrincipal,
+    /// The request has no JSON form, or its content is too large.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A request to an agent.
+#[derive(Debug)]
+pub struct Ask {
+    to: String,
+    kind: String,
+    body: Result<Body, payload::Error>,
+    label: Label,
+    content: Vec<(Blob, Arc<[u8]>)>,
+    deadline: Option<Duration>,
+    trace_id: Option<u128>,
+}
+
+impl Ask {
+    /// A request with a typed payload, to an agent by id or capability.
+    #[must_use]
+    pub fn new<T: Payload>(to: &str, payload: &T) -> Self {
+        Self::with_body(to, T::KIND, Body::of(payload))
+    }
+
+    /// A request with a payload from outside, as JSON text.
+    #[must_use]
+    pub fn from_json(to: &str, kind: &str, text: &str) -> Self {
+        Self::with_body(to, kind, Body::from_text(kind, text))
+    }
+
+    fn with_body(to: &str, kind: &str, body: Result<Body, payload::Error>) -> Self {
+        Self {
+            to: to.to_owned(),
+            kind: kind.to_owned(),
+            body,
+            label: Label::default(),
+            content: Vec::new(),
+            deadline: None,
+            trace_id: None,
+        }
+    }
+
+    /// Labels the request and its content.
+    #[must_use]
+    pub fn labelled(mut self, label: Label) -> Self {
+        self.label = label;
+        self
+    }
+
+    /// Adds content that the payload refers to by [`Blob::of`].
+    #[must_use]
+    pub fn with_content(mut self, content: impl Into<Arc<[u8]>>) -> Self {
+        let content = content.into();
+        self.content.push((Blob::of(&content), content));
+        self
+    }
+
+    /// Asks for an answer within `deadline`; the installation's own bound still holds.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Continues the trace of whoever asks.
+    #[must_use]
+    pub fn traced(mut self, trace_id: u128) -> Self {
+        self.trace_id = Some(trace_id);
+        self
+    }
+}
+
+/// An admitted run.
+#[derive(Debug)]
+pub struct Running {
+    /// Its id.
+    pub run_id: RunId,
+    outcome: oneshot::Receiver<Arc<Outcome>>,
+}
+
+impl Running {
+    /// Waits for the outcome. Dropping this instead does not cancel the run.
+    pub async fn outcome(self) -> Arc<Outcome> {
+        let outcome = self.outcome.await;
+        outcome.unwrap_or_else(|_| {
+            Arc::new(Outcome::Failed {
+                cause: Failure::RunEnded,
+            })
+        })
+    }
+}
+
+/// What all parts of one kernel share.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) policies: PolicySet,
+    pub(crate) writer: Writer,
+    pub(crate) taps: Taps,
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) limits: Limits,
+    pub(crate) home_region: String,
+    pub(crate) user: Arc<str>,
+    pub(crate) user_recipient: Recipient,
+    pub(crate) public: Arc<Label>,
+    pub(crate) tasks: Tasks,
+    pub(crate) ready: Notify,
+    policy_set: Arc<str>,
+    realm: u64,
+    runs: DashMap<RunId, Arc<Run>>,
+    in_flight: AtomicUsize,
+    idle: Notify,
+    draining: AtomicBool,
+    supervisors: Vec<RwLock<Option<ActorCell>>>,
+}
+
+impl Shared {
+    pub(crate) fn supervisor(&self, agent: usize) -> Option<ActorCell> {
+        self.supervisors[agent]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn set_supervisor(&self, agent: usize, cell: ActorCell) {
+        *self.supervisors[agent]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(cell);
+    }
+
+    /// The shared name of a declared kind.
+    pub(crate) fn kind_name(&self, kind: &str) -> Arc<str> {
+        self.registry
+            .kind(kind)
+            .map_or_else(|| kind.into(), crate::spec::KindSpec::shared)
+    }
+
+    /// Lets go of an ended run.
+    pub(crate) fn retire(&self, run: RunId) {
+        if self.runs.remove(&run).is_some() {
+            self.blobs.release(run);
+            if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.idle.notify_waiters();
+            }
+        }
+    }
+
+    /// Why a kind that was waited for has not come: the failure of an agent that leads to it.
+    pub(crate) fn why_missing(
+        &self,
+        kind: &str,
+        noted: &[(Arc<str>, Failure)],
+        otherwise: &str,
+    ) -> String {
+        let blamed = noted
+            .iter()
+            .find(|(agent, _)| self.registry.leads_to(agent, kind));
+        blamed.map_or_else(|| otherwise.to_owned(), |(_, failure)| failure.to_string())
+    }
+}
+
+/// A running kernel. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel {
+    shared: Arc<Shared>,
+    root: ActorRef<()>,
+}
+
+impl Kernel {
+    /// Starts the supervision tree and gives the one right to admit principals.
+    pub async fn start(options: Options) -> Result<(Self, Authority), Error> {
+        let registry = Registry::new(&options.agents)?;
+        let taps = Taps::new(options.limits.tap_events_max);
+        // Zero is the realm of specimens, which no kernel admits.
+        let realm = options.ids.random().max(1);
+        let shared = Arc::new(Shared {
+            supervisors: registry
+                .entries()
+                .iter()
+                .map(|_| RwLock::default())
+                .collect(),
+            registry,
+            policy_set: options.policies.version().into(),
+            policies: options.policies,
+            writer: Writer::new(options.journal, taps.clone()),
+            taps,
+            blobs: options.blobs,
+            clock: options.clock,
+            ids: options.ids,
+            limits: options.limits,
+            home_region: options.home_region,
+            user: user_address(),
+            user_recipient: Recipient {
+                clearance: options.user_clearance,
+                roles_any: Vec::new(),
+                scopes_all: Vec::new(),
+                consent: None,
+            },
+            public: Arc::new(Label::new(crate::label::Classification::Public)),
+            tasks: Tasks::default(),
+            ready: Notify::new(),
+            realm,
+            runs: DashMap::new(),
+            in_flight: AtomicUsize::new(0),
+            idle: Notify::new(),
+            draining: AtomicBool::new(false),
+        });
+        let genie = Genie {
+            shared: shared.clone(),
+        };
+        let (root, _) = Actor::spawn(None, genie, ())
+            .await
+            .map_err(|error| Error::Tree(error.to_string()))?;
+        shared.ready.notified().await;
+        Ok((Self { shared, root }, Authority::new(realm)))
+    }
+
+    /// Admits a request and starts its run.
+    pub async fn ask(&self, principal: &Principal, ask: Ask) -> Result<Running, Refused> {
+        let shared = &self.shared;
+        let agent = self.check(principal, &ask)?;
+        self.admit()?;
+        let now = shared.clock.now();
+        let run_id = RunId(shared.ids.uuid(now));
+        let lasts = ask.deadline.map_or(shared.limits.run_deadline, |asked| {
+            asked.min(shared.limits.run_deadline)
+        });
+        let (sender, outcome) = oneshot::channel();
+        let run = Arc::new(Run::new(
+            shared.clone(),
+            Birth {
+                id: run_id,
+                principal: principal.clone(),
+                trace_id: ask.trace_id.unwrap_or_else(|| run_id.0.as_u128()),
+                started: now,
+                deadline: now.plus(lasts),
+                expires: Instant::now() + lasts,
+            },
+            sender,
+        ));
+        shared.runs.insert(run_id, run.clone());
+        self.begin(run, agent, ask, now, lasts).await;
+        Ok(Running { run_id, outcome })
+    }
+
+    /// Stores the content, records the start, watches the deadline and sends the root message.
+    async fn begin(&self, run: Arc<Run>, agent: usize, ask: Ask, now: Timestamp, lasts: Duration) {
+        let shared = &self.shared;
+        let started = Entry::RunStarted {
+            run_id: run.id,
+            at: now,
+            policy_set: shared.policy_set.clone(),
+            deadline: run.deadline,
+        };
+        if let Err(cause) = shared.writer.append(&run.tally, [started]) {
+            return run.finish(Outcome::Failed { cause }, None).await;
+        }
+        let label = match self.store_content(&run, ask.content, ask.label).await {
+            Ok(label) => label,
+            Err(cause) => return run.finish(Outcome::Failed { cause }, None).await,
+        };
+        let Ok(body) = ask.body else { return };
+        let watched = run.clone();
+        shared.tasks.spawn(async move {
+            tokio::select! {
+                () = watched.ended.cancelled() => {}
+                () = tokio::time::sleep_until(watched.expires) => {
+                    let deadline_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+                    watched.finish(Outcome::Expired { deadline_ms }, None).await;
+                }
+            }
+        });
+        let id = MessageId(shared.ids.uuid(now));
+        run.begin(Draft {
+            id,
+            cause: None,
+            from: shared.user.clone(),
+            to: Target::Agent(agent),
+            kind: shared.kind_name(&ask.kind),
+            body,
+            label: Arc::new(label),
+            hops: 0,
+        })
+        .await;
+    }
+
+    /// Keeps the content of a request under a label that its inspection may raise.
+    async fn store_content(
+        &self,
+        run: &Run,
+        content: Vec<(Blob, Arc<[u8]>)>,
+        label: Label,
+    ) -> Result<Label, Failure> {
+        let mut joined = label;
+        for (blob, bytes) in content {
+            let text = String::from_utf8_lossy(&bytes);
+            for category in self.shared.policies.inspect(&text) {
+                joined = joined.with_category(category);
+            }
+            drop(text);
+            run.keep(blob, Stored::new(bytes, Arc::new(joined.clone())))
+                .await?;
+        }
+        Ok(joined)
+    }
+
+    fn check(&self, principal: &Principal, ask: &Ask) -> Result<usize, Refused> {
+        if principal.realm() != self.shared.realm {
+            return Err(Refused::ForeignPrincipal);
+        }
+        if let Err(error) = &ask.body {
+            return Err(Refused::Invalid(error.to_string()));
+        }
+        let bound = self.shared.limits.blob_bytes_max;
+        if ask.content.iter().any(|(_, content)| content.len() > bound) {
+            return Err(Refused::Invalid(format!(
+                "content exceeds the {bound} bytes allowed"
+            )));
+        }
+        let registry = &self.shared.registry;
+        let found = registry
+            .resolve(&ask.to)
+            .filter(|agent| registry.entry(*agent).accepts(&ask.kind));
+        found.ok_or_else(|| Refused::NoRecipient {
+            agent: ask.to.clone(),
+            kind: ask.kind.clone(),
+        })
+    }
+
+    /// Takes a place among the runs in flight.
+    fn admit(&self) -> Result<(), Refused> {
+        let shared = &self.shared;
+        if shared.draining.load(Ordering::Acquire) {
+            return Err(Refused::Draining);
+        }
+        let overloaded = |limit| Refused::Overloaded {
+            limit,
+            retry_after_ms: 1_000,
+        };
+        let bound = shared.limits.queued_per_agent_max;
+        let mut entries = shared.registry.entries().iter();
+        if entries.any(|entry| entry.counters.queued.load(Ordering::Relaxed) >= bound) {
+            return Err(overloaded("queued_per_agent_max"));
+        }
+        if shared.in_flight.fetch_add(1, Ordering::AcqRel) >= shared.limits.runs_in_flight_max {
+            shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(overloaded("runs_in_flight_max"));
+        }
+        Ok(())
+    }
+
+    /// Cancels a run of the principal's tenant; `false` if there is none in flight.
+    pub async fn cancel(&self, principal: &Principal, run: RunId, reason: &str) -> bool {
+        let found = self.shared.runs.get(&run).map(|run| run.clone());
+        let Some(run) = found.filter(|run| run.principal.tenant() == principal.tenant()) else {
+            return false;
+        };
+        run.finish(
+            Outcome::Cancelled {
+                reason: reason.to_owned(),
+            },
+            None,
+        )
+        .await;
+        true
+    }
+
+    /// Observes everything that is recorded from now on.
+    #[must_use]
+    pub fn tap(&self) -> Tap {
+        let receiver = self.shared.taps.subscribe();
+        Tap::new(
+            receiver,
+            self.shared.writer.store().clone(),
+            self.head().seq,
+        )
+    }
+
+    /// The end of the chain.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.shared.writer.head()
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        self.shared.writer.store()
+    }
+
+    /// The registered agents.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub fn policies(&self) -> &PolicySet {
+        &self.shared.policies
+    }
+
+    /// How each agent is doing.
+    #[must_use]
+    pub fn health(&self) -> Vec<Health> {
+        self.shared.registry.health()
+    }
+
+    /// How many runs are in flight.
+    #[must_use]
+    pub fn runs_in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Stops admitting, lets runs end for as long as the drain bound allows, cancels what is left,
+    /// and stops the tree. Returns how many runs were cancelled.
+    pub async fn drain(&self) -> usize {
+        let shared = &self.shared;
+        shared.draining.store(true, Ordering::Release);
+        let idle = async {
+            loop {
+                let notified = shared.idle.notified();
+                if self.runs_in_flight() == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        let in_time = tokio::time::timeout(shared.limits.drain, idle)
+            .await
+            .is_ok();
+        let left: Vec<Arc<Run>> = if in_time {
+            Vec::new()
+        } else {
+            shared.runs.iter().map(|run| run.clone()).collect()
+        };
+        for run in &left {
+            let reason = "the installation is shutting down".to_owned();
+            run.finish(Outcome::Cancelled { reason }, None).await;
+        }
+        let stopped = self
+            .root
+            .stop_and_wait(None, Some(shared.limits.drain))
+            .await;
+        if let Err(error) = stopped {
+            tracing::warn!(%error, "the supervision tree did not stop in time");
+        }
+        shared.tasks.shut_down().await;
+        left.len()
+    }
+}

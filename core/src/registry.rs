@@ -1,0 +1,303 @@
+//! Who is registered: agents by id, by capability and by kind, checked as a whole before any starts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::Semaphore;
+
+use crate::agent::Agent;
+use crate::message::USER;
+use crate::policy::Recipient;
+use crate::spec::{AgentSpec, KindSpec};
+
+/// Why a set of agents cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There are no agents.
+    #[error("no agent is registered; pass at least one, e.g. `.agents(genie_agents::ALL)`")]
+    Empty,
+    /// Two agents have the same id, or one has a reserved id.
+    #[error("the agent id `{0}` is taken; ids are unique and `user` is reserved")]
+    Taken(String),
+    /// An id is not written as an id.
+    #[error("`{0}` is not an agent id: use lower-case letters, digits and `_`, e.g. `forecaster`")]
+    BadId(String),
+    /// Two agents declare one kind with different payload types.
+    #[error("the kind `{kind}` has two payload types: in `{first}` and in `{second}`")]
+    KindConflict {
+        /// The kind.
+        kind: String,
+        /// The agent that declared it first.
+        first: String,
+        /// The agent that declares it differently.
+        second: String,
+    },
+    /// A fallback does not exist, does not accept what it would get, or leads back.
+    #[error("agent `{agent}` cannot fall back to `{fallback}`: {reason}")]
+    Fallback {
+        /// The agent.
+        agent: String,
+        /// Its fallback.
+        fallback: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Counters of one agent since the kernel started.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) handled: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) restarts: AtomicU64,
+    pub(crate) queued: AtomicUsize,
+    pub(crate) busy_us: AtomicU64,
+}
+
+/// One registered agent.
+pub(crate) struct Entry {
+    pub(crate) agent: &'static dyn Agent,
+    pub(crate) spec: AgentSpec,
+    pub(crate) id: Arc<str>,
+    pub(crate) recipient: Recipient,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) counters: Counters,
+    pub(crate) fallback: Option<usize>,
+}
+
+impl Entry {
+    pub(crate) fn collects(&self, kind: &str) -> bool {
+        self.spec
+            .collects
+            .iter()
+            .any(|declared| declared.name() == kind)
+    }
+
+    pub(crate) fn accepts(&self, kind: &str) -> bool {
+        self.spec
+            .accepts
+            .iter()
+            .any(|declared| declared.name() == kind)
+    }
+}
+
+/// The registered agents.
+pub struct Registry {
+    entries: Vec<Entry>,
+    by_id: HashMap<&'static str, usize>,
+    by_capability: HashMap<&'static str, usize>,
+    receivers: HashMap<&'static str, Vec<usize>>,
+    kinds: HashMap<&'static str, KindSpec>,
+}
+
+/// How one agent is doing.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Health {
+    /// The agent.
+    pub agent: Arc<str>,
+    /// Messages handled to the end, well or not.
+    pub handled: u64,
+    /// Of these, how many failed.
+    pub failed: u64,
+    /// Restarts after panics.
+    pub restarts: u64,
+    /// Messages that wait.
+    pub queued: usize,
+    /// Time spent in handlers, waiting included, in microseconds.
+    pub busy_us: u64,
+}
+
+impl Registry {
+    /// Registers these agents.
+    ///
+    /// # Errors
+    /// The first [`Error`] in the order of the agents.
+    pub fn new(agents: &[&'static dyn Agent]) -> Result<Self, Error> {
+        if agents.is_empty() {
+            return Err(Error::Empty);
+        }
+        let mut registry = Self {
+            entries: Vec::with_capacity(agents.len()),
+            by_id: HashMap::new(),
+            by_capability: HashMap::new(),
+            receivers: HashMap::new(),
+            kinds: HashMap::new(),
+        };
+        for agent in agents {
+            registry.add(*agent)?;
+        }
+        registry.link_fallbacks()?;
+        Ok(registry)
+    }
+
+    fn add(&mut self, agent: &'static dyn Agent) -> Result<(), Error> {
+        let spec = agent.spec();
+        let index = self.entries.len();
+        let well_formed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+        if spec.id.is_empty() || !spec.id.bytes().all(well_formed) {
+            return Err(Error::BadId(spec.id.to_owned()));
+        }
+        if spec.id == USER || self.by_id.insert(spec.id, index).is_some() {
+            return Err(Error::Taken(spec.id.to_owned()));
+        }
+        for capability in &spec.capabilities {
+            self.by_capability.entry(capability).or_insert(index);
+        }
+        for kind in spec.accepts.iter().chain(&spec.collects).chain(&spec.emits) {
+            self.declare(kind, spec.id)?;
+        }
+        for kind in spec.accepts.iter().chain(&spec.collects) {
+            self.receivers.entry(kind.name()).or_default().push(index);
+        }
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        self.entries.push(Entry {
+            agent,
+            id: spec.id.into(),
+            recipient: Recipient {
+                clearance: spec.clearance.clone(),
+                roles_any: owned(&spec.roles_any),
+                scopes_all: owned(&spec.scopes_all),
+                consent: spec.consent.map(str::to_owned),
+            },
+            slots: Arc::new(Semaphore::new(spec.concurrency_max)),
+            counters: Counters::default(),
+            fallback: None,
+            spec,
+        });
+        Ok(())
+    }
+
+    fn declare(&mut self, kind: &KindSpec, agent: &str) -> Result<(), Error> {
+        let known = self
+            .kinds
+            .entry(kind.name())
+            .or_insert_with(|| kind.clone());
+        if known.writer() == kind.writer() {
+            return Ok(());
+        }
+        let declares = |entry: &&Entry| {
+            let spec = &entry.spec;
+            let mut declared = spec.accepts.iter().chain(&spec.collects).chain(&spec.emits);
+            declared.any(|declared| declared.name() == kind.name())
+        };
+        let first = self.entries.iter().find(declares);
+        Err(Error::KindConflict {
+            kind: kind.name().to_owned(),
+            first: first.map_or(agent, |entry| &entry.id).to_owned(),
+            second: agent.to_owned(),
+        })
+    }
+
+    fn link_fallbacks(&mut self) -> Result<(), Error> {
+        for index in 0..self.entries.len() {
+            let Some(name) = self.entries[index].spec.fallback else {
+                continue;
+            };
+            let wrong = |reason: String| Error::Fallback {
+                agent: self.entries[index].id.to_string(),
+                fallback: name.to_owned(),
+                reason,
+            };
+            let Some(fallback) = self.by_id.get(name).copied() else {
+                return Err(wrong("it is not registered".to_owned()));
+            };
+            for kind in &self.entries[index].spec.accepts {
+                if !self.entries[fallback].accepts(kind.name()) {
+                    return Err(wrong(format!("it does not accept `{}`", kind.name())));
+                }
+            }
+            self.entries[index].fallback = Some(fallback);
+        }
+        for start in 0..self.entries.len() {
+            let mut at = start;
+            for _ in 0..self.entries.len() {
+                let Some(next) = self.entries[at].fallback else {
+                    break;
+                };
+                at = next;
+                if at == start {
+                    return Err(Error::Fallback {
+                        agent: self.entries[start].id.to_string(),
+                        fallback: self.entries[start].spec.fallback.unwrap_or("").to_owned(),
+                        reason: "the fallbacks lead back to it".to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn entry(&self, index: usize) -> &Entry {
+        &self.entries[index]
+    }
+
+    /// The agent with this id, or else the first with this capability.
+    pub(crate) fn resolve(&self, name: &str) -> Option<usize> {
+        self.by_id
+            .get(name)
+            .or_else(|| self.by_capability.get(name))
+            .copied()
+    }
+
+    /// Whether a message of the kind may come of what this agent sends, over any number of hops.
+    pub(crate) fn leads_to(&self, agent: &str, kind: &str) -> bool {
+        let mut ahead: Vec<usize> = self.by_id.get(agent).copied().into_iter().collect();
+        let mut seen = vec![false; self.entries.len()];
+        while let Some(index) = ahead.pop() {
+            if std::mem::replace(&mut seen[index], true) {
+                continue;
+            }
+            for emitted in &self.entries[index].spec.emits {
+                if emitted.name() == kind {
+                    return true;
+                }
+                let receivers = self.receivers(emitted.name()).iter();
+                ahead.extend(receivers.filter(|next| self.entries[**next].accepts(emitted.name())));
+            }
+        }
+        false
+    }
+
+    /// Everyone who accepts or collects the kind.
+    pub(crate) fn receivers(&self, kind: &str) -> &[usize] {
+        self.receivers.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The specs of all agents, in the order of registration.
+    pub fn specs(&self) -> impl Iterator<Item = &AgentSpec> {
+        self.entries.iter().map(|entry| &entry.spec)
+    }
+
+    /// A declared kind.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<&KindSpec> {
+        self.kinds.get(name)
+    }
+
+    /// What the policies know of an agent as a recipient; `None` if there is no such agent.
+    #[must_use]
+    pub fn recipient(&self, agent: &str) -> Option<&Recipient> {
+        self.by_id
+            .get(agent)
+            .map(|index| &self.entries[*index].recipient)
+    }
+
+    /// How each agent is doing.
+    #[must_use]
+    pub fn health(&self) -> Vec<Health> {
+        let health = |entry: &Entry| Health {
+            agent: entry.id.clone(),
+            handled: entry.counters.handled.load(Ordering::Relaxed),
+            failed: entry.counters.failed.load(Ordering::Relaxed),
+            restarts: entry.counters.restarts.load(Ordering::Relaxed),
+            queued: entry.counters.queued.load(Ordering::Relaxed),
+            busy_us: entry.counters.busy_us.load(Ordering::Relaxed),
+        };
+        self.entries.iter().map(health).collect()
+    }
+}

@@ -1,0 +1,493 @@
+//! One run: its activations, what they wait for, and its one outcome.
+//!
+//! Everything that must be decided together is under one short lock per run: who is at work, who
+//! waits, what has arrived. `live` counts the handlers and queued messages that can still make
+//! progress; when it falls to zero nobody can, and whoever waits is told so at once instead of
+//! waiting for a deadline.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ractor::ActorRef;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::activation::Wake;
+use crate::clock::Timestamp;
+use crate::failure::Failure;
+use crate::governed::Governed;
+use crate::ids::{MessageId, RunId};
+use crate::journal::writer::{Close, Tally};
+use crate::kernel::Shared;
+use crate::outcome::Outcome;
+use crate::principal::Principal;
+
+/// The place of one activation within its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotId(pub(crate) usize);
+
+/// Who waits for the reply to a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Caller {
+    /// Nobody: the message was published.
+    Nobody,
+    /// A handler of this run.
+    Handler(SlotId),
+    /// Whoever made the request.
+    Edge,
+}
+
+/// The agents that wait for each other, newest first, to find cycles.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) agent: usize,
+    pub(crate) below: Option<Arc<Self>>,
+}
+
+/// A message on its way to a handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) message: Governed,
+    /// The message whose reply the caller waits for: this one, or the one it stands in for.
+    pub(crate) request: MessageId,
+    pub(crate) caller: Caller,
+    pub(crate) chain: Option<Arc<Chain>>,
+    /// Why the agent before failed, if this is the fallback's turn.
+    pub(crate) after: Option<Failure>,
+    pub(crate) restarts: u32,
+}
+
+/// What a blocked handler waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitFor {
+    Replies,
+    Kinds,
+    Room,
+}
+
+/// Everything that has arrived for one activation.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) queue: VecDeque<Delivery>,
+    pub(crate) replies: Vec<(MessageId, Result<Governed, Failure>)>,
+    pub(crate) gathered: Vec<Governed>,
+    blocked: Option<WaitFor>,
+    stalled: bool,
+    scheduled: bool,
+}
+
+/// One activation.
+pub(crate) struct Slot {
+    pub(crate) agent: usize,
+    pub(crate) depth: u16,
+    pub(crate) inbox: Inbox,
+    actor: Option<ActorRef<Wake>>,
+    notify: Arc<Notify>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    ended: bool,
+    live: usize,
+    pub(crate) slots: Vec<Slot>,
+    failures: Vec<(Arc<str>, Failure)>,
+    outcome: Option<oneshot::Sender<Arc<Outcome>>>,
+}
+
+/// How a wait ended.
+pub(crate) enum Waited<T> {
+    Ready(T),
+    /// Nobody in the run can make progress any more.
+    Stalled,
+    TimedOut,
+    Ended,
+}
+
+/// What to do to get a delivery handled.
+pub(crate) enum Schedule {
+    /// The activation is at work or already woken.
+    Nothing,
+    /// The activation sleeps.
+    Wake(ActorRef<Wake>),
+    /// There is no actor yet.
+    Spawn(SlotId),
+    /// The queue is full; the delivery comes back.
+    Full(Box<Delivery>),
+    /// The run has ended; the delivery is dropped.
+    Ended,
+}
+
+/// One run.
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) principal: Principal,
+    pub(crate) trace_id: u128,
+    pub(crate) started: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) expires: Instant,
+    pub(crate) tally: Tally,
+    pub(crate) messages: AtomicU32,
+    pub(crate) blob_bytes: std::sync::atomic::AtomicUsize,
+    pub(crate) ended: CancellationToken,
+    pub(crate) shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+/// What a run starts with.
+pub(crate) struct Birth {
+    pub(crate) id: RunId,
+    pub(crate) principal: Principal,
+    pub(crate) trace_id: u128,
+    pub(crate) started: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) expires: Instant,
+}
+
+impl Run {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        birth: Birth,
+        outcome: oneshot::Sender<Arc<Outcome>>,
+    ) -> Self {
+        Self {
+            id: birth.id,
+            principal: birth.principal,
+            trace_id: birth.trace_id,
+            started: birth.started,
+            deadline: birth.deadline,
+            expires: birth.expires,
+            tally: Tally::default(),
+            messages: AtomicU32::new(0),
+            blob_bytes: 0.into(),
+            ended: CancellationToken::new(),
+            shared,
+            state: Mutex::new(State {
+                outcome: Some(outcome),
+                ..State::default()
+            }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a delivery into the activation's queue, making the activation if there is none.
+    pub(crate) fn enqueue(&self, agent: usize, depth: u16, delivery: Delivery) -> Schedule {
+        let mut state = self.state();
+        if state.ended {
+            return Schedule::Ended;
+        }
+        let slot_id = state.slot_for(agent, depth);
+        let bound = self.shared.limits.queued_per_activation_max;
+        if state.slots[slot_id.0].inbox.queue.len() >= bound {
+            return Schedule::Full(Box::new(delivery));
+        }
+        state.slots[slot_id.0].inbox.queue.push_back(delivery);
+        state.live += 1;
+        self.shared
+            .registry
+            .entry(agent)
+            .counters
+            .queued
+            .fetch_add(1, Ordering::Relaxed);
+        state.schedule(slot_id)
+    }
+
+    /// Queues a delivery again in front, for an activation that is started anew.
+    pub(crate) fn requeue(&self, slot_id: SlotId, delivery: Delivery) -> Schedule {
+        let mut state = self.state();
+        if state.ended {
+            return Schedule::Ended;
+        }
+        let slot = &mut state.slots[slot_id.0];
+        slot.actor = None;
+        slot.inbox.scheduled = false;
+        let agent = slot.agent;
+        slot.inbox.queue.push_front(delivery);
+        self.shared
+            .registry
+            .entry(agent)
+            .counters
+            .queued
+            .fetch_add(1, Ordering::Relaxed);
+        state.schedule(slot_id)
+    }
+
+    /// Forgets the actor of a slot that has died; the next delivery starts another.
+    pub(crate) fn actor_died(&self, slot_id: SlotId) -> Schedule {
+        let mut state = self.state();
+        if state.ended {
+            return Schedule::Ended;
+        }
+        let slot = &mut state.slots[slot_id.0];
+        slot.actor = None;
+        slot.inbox.scheduled = false;
+        if slot.inbox.queue.is_empty() {
+            Schedule::Nothing
+        } else {
+            state.schedule(slot_id)
+        }
+    }
+
+    /// Notes the actor that serves a slot; `false` if the run has ended meanwhile.
+    pub(crate) fn attach(&self, slot_id: SlotId, actor: ActorRef<Wake>) -> bool {
+        let mut state = self.state();
+        let open = !state.ended;
+        if open {
+            state.slots[slot_id.0].actor = Some(actor);
+        }
+        open
+    }
+
+    /// Takes the next message to handle; `None` lets the activation sleep.
+    pub(crate) fn next(&self, slot_id: SlotId) -> Option<Delivery> {
+        let mut state = self.state();
+        if state.ended {
+            return None;
+        }
+        let slot = &mut state.slots[slot_id.0];
+        let was_full = slot.inbox.queue.len() >= self.shared.limits.queued_per_activation_max;
+        let Some(delivery) = slot.inbox.queue.pop_front() else {
+            slot.inbox.scheduled = false;
+            return None;
+        };
+        let agent = slot.agent;
+        self.shared
+            .registry
+            .entry(agent)
+            .counters
+            .queued
+            .fetch_sub(1, Ordering::Relaxed);
+        if was_full {
+            state.unblock_where(|waits| waits == WaitFor::Room, false);
+        }
+        Some(delivery)
+    }
+
+    /// Hands a message of a collected kind to the agent's activation; `false` if it has none.
+    pub(crate) fn collect(&self, agent: usize, message: &Governed) -> bool {
+        let mut state = self.state();
+        if state.ended {
+            return false;
+        }
+        let Some(index) = state.slots.iter().position(|slot| slot.agent == agent) else {
+            return false;
+        };
+        state.slots[index].inbox.gathered.push(message.clone());
+        state.unblock(index, WaitFor::Kinds);
+        true
+    }
+
+    /// Hands a reply, or the failure in its place, to whoever waits for it.
+    pub(crate) fn answer(
+        &self,
+        slot_id: SlotId,
+        request: MessageId,
+        reply: Result<Governed, Failure>,
+    ) {
+        let mut state = self.state();
+        if state.ended {
+            return;
+        }
+        state.slots[slot_id.0].inbox.replies.push((request, reply));
+        state.unblock(slot_id.0, WaitFor::Replies);
+    }
+
+    /// Waits until `ready` finds what it looks for.
+    pub(crate) async fn wait<T>(
+        &self,
+        slot_id: SlotId,
+        waits: WaitFor,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut(&mut State) -> Option<T>,
+    ) -> Waited<T> {
+        let mut timed_out = false;
+        let notify = self.state().slots[slot_id.0].notify.clone();
+        loop {
+            {
+                let mut state = self.state();
+                state.resume(slot_id.0);
+                if state.ended {
+                    return Waited::Ended;
+                }
+                if let Some(found) = ready(&mut state) {
+                    state.slots[slot_id.0].inbox.stalled = false;
+                    return Waited::Ready(found);
+                }
+                if timed_out {
+                    return Waited::TimedOut;
+                }
+                if std::mem::take(&mut state.slots[slot_id.0].inbox.stalled) {
+                    return Waited::Stalled;
+                }
+                state.slots[slot_id.0].inbox.blocked = Some(waits);
+                state.rest();
+            }
+            match deadline {
+                None => notify.notified().await,
+                Some(deadline) => tokio::select! {
+                    () = notify.notified() => {}
+                    () = tokio::time::sleep_until(deadline) => timed_out = true,
+                },
+            }
+        }
+    }
+
+    /// One queued message or handler less; whoever waits in vain is woken.
+    pub(crate) fn finished_one(&self) {
+        self.state().rest();
+    }
+
+    /// Remembers a failure that no caller waits for, to explain a missing leg later.
+    pub(crate) fn note(&self, agent: &Arc<str>, failure: Failure) {
+        let mut state = self.state();
+        if state.failures.len() < self.shared.limits.failures_per_run_max {
+            state.failures.push((agent.clone(), failure));
+        }
+    }
+
+    /// The failures noted so far.
+    pub(crate) fn noted(&self) -> Vec<(Arc<str>, Failure)> {
+        self.state().failures.clone()
+    }
+
+    /// Ends the run. Only the first outcome counts; `by` may finish what it is doing.
+    pub(crate) async fn finish(&self, outcome: Outcome, by: Option<SlotId>) {
+        let (sender, actors) = {
+            let mut state = self.state();
+            if std::mem::replace(&mut state.ended, true) {
+                return;
+            }
+            let mut actors = Vec::with_capacity(state.slots.len());
+            for slot in &mut state.slots {
+                let inbox = std::mem::take(&mut slot.inbox);
+                let counters = &self.shared.registry.entry(slot.agent).counters;
+                counters
+                    .queued
+                    .fetch_sub(inbox.queue.len(), Ordering::Relaxed);
+                actors.push(slot.actor.take());
+                slot.notify.notify_one();
+            }
+            (state.outcome.take(), actors)
+        };
+        let outcome = self.close(outcome).await;
+        self.ended.cancel();
+        for (index, actor) in actors.into_iter().enumerate() {
+            match actor {
+                Some(actor) if by == Some(SlotId(index)) => actor.stop(None),
+                Some(actor) => actor.kill(),
+                None => {}
+            }
+        }
+        self.shared.retire(self.id);
+        if let Some(sender) = sender {
+            // Nobody may be waiting any more; the journal has the outcome all the same.
+            let _ = sender.send(outcome);
+        }
+    }
+
+    /// Records the outcome and waits until it is durable: no durable record, no answer.
+    async fn close(&self, outcome: Outcome) -> Arc<Outcome> {
+        let outcome = Arc::new(outcome);
+        let now = self.shared.clock.now();
+        let closed = self.shared.writer.close(
+            &self.tally,
+            Close {
+                run_id: self.id,
+                at: now,
+                outcome: outcome.clone(),
+                messages: u64::from(self.messages.load(Ordering::Relaxed)),
+                duration_us: now.micros_since(self.started),
+            },
+        );
+        let durable = match closed {
+            Ok(seq) => {
+                let stored = self.shared.writer.store().durable(seq).await;
+                stored.map_err(|error| Failure::Journal {
+                    reason: error.to_string(),
+                })
+            }
+            Err(failure) => Err(failure),
+        };
+        match durable {
+            Ok(()) => outcome,
+            Err(cause) => Arc::new(Outcome::Failed { cause }),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn has_slot(&self, agent: usize) -> bool {
+        self.slots.iter().any(|slot| slot.agent == agent)
+    }
+
+    fn slot_for(&mut self, agent: usize, depth: u16) -> SlotId {
+        let known = self
+            .slots
+            .iter()
+            .position(|slot| slot.agent == agent && slot.depth == depth);
+        SlotId(known.unwrap_or_else(|| {
+            self.slots.push(Slot {
+                agent,
+                depth,
+                inbox: Inbox::default(),
+                actor: None,
+                notify: Arc::default(),
+            });
+            self.slots.len() - 1
+        }))
+    }
+
+    fn schedule(&mut self, slot_id: SlotId) -> Schedule {
+        let slot = &mut self.slots[slot_id.0];
+        if std::mem::replace(&mut slot.inbox.scheduled, true) {
+            return Schedule::Nothing;
+        }
+        slot.actor
+            .clone()
+            .map_or(Schedule::Spawn(slot_id), Schedule::Wake)
+    }
+
+    /// A blocked handler has woken by itself.
+    fn resume(&mut self, index: usize) {
+        if self.slots[index].inbox.blocked.take().is_some() {
+            self.live += 1;
+        }
+    }
+
+    /// Lets a blocked handler look again, if it is blocked on this.
+    fn unblock(&mut self, index: usize, waits: WaitFor) {
+        let slot = &mut self.slots[index];
+        if slot.inbox.blocked == Some(waits) {
+            slot.inbox.blocked = None;
+            self.live += 1;
+            slot.notify.notify_one();
+        }
+    }
+
+    fn unblock_where(&mut self, wanted: impl Fn(WaitFor) -> bool, stalled: bool) -> bool {
+        let mut any = false;
+        for slot in &mut self.slots {
+            if slot.inbox.blocked.is_some_and(&wanted) {
+                slot.inbox.blocked = None;
+                slot.inbox.stalled = stalled;
+                self.live += 1;
+                slot.notify.notify_one();
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// One less can make progress. If that was the last, nothing more will arrive for those who
+    /// wait for kinds or for room; if there are none, not for those who wait for replies either.
+    fn rest(&mut self) {
+        self.live = self.live.saturating_sub(1);
+        if self.live == 0 && !self.unblock_where(|waits| waits != WaitFor::Replies, true) {
+            self.unblock_where(|_| true, true);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Taps: what observers see, governed messages only, in journal order.
+//!
+//! An observer that lags loses ephemeral events, never records: it is told where it stands and
+//! reads what it missed from the journal.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use crate::ids::RunId;
+use crate::journal::{self, Entry, Journal, Record};
+use crate::outcome::Outcome;
+use crate::policy::Decision;
+
+/// Something that an observer may see.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A journal record.
+    Recorded(Arc<Record>),
+    /// Something beside the journal, lost if nobody looks.
+    Ephemeral(Arc<Ephemeral>),
+}
+
+/// An event beside the journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ephemeral {
+    /// The run.
+    pub run_id: RunId,
+    /// The name, e.g. `agent.started`.
+    pub name: &'static str,
+    /// What it is about.
+    pub data: Value,
+}
+
+impl Event {
+    /// The run that the event belongs to.
+    #[must_use]
+    pub fn run_id(&self) -> RunId {
+        match self {
+            Self::Recorded(record) => record.entry.run_id(),
+            Self::Ephemeral(event) => event.run_id,
+        }
+    }
+
+    /// The name under which clients see the event, e.g. `message.denied`; `None` for a record that
+    /// only completes another (a message is shown with its verdict, an outcome with its run end).
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Ephemeral(event) => Some(event.name),
+            Self::Recorded(record) => name_of(&record.entry),
+        }
+    }
+}
+
+fn name_of(entry: &Entry) -> Option<&'static str> {
+    match entry {
+        Entry::RunStarted { .. } => Some("run.started"),
+        Entry::Message { .. } | Entry::RunEnd { .. } => None,
+        Entry::Verdict { verdict, .. } => Some(match verdict.decision {
+            Decision::Allow => "message.published",
+            Decision::Redact => "message.redacted",
+            Decision::RequireApproval | Decision::Deny => "message.denied",
+        }),
+        Entry::Step { .. } => Some("step.completed"),
+        Entry::Handled { failure: None, .. } => Some("agent.completed"),
+        Entry::Handled { .. } => Some("agent.failed"),
+        Entry::Restarted { .. } => Some("agent.restarted"),
+        Entry::DeadLetter { .. } => Some("message.dead"),
+        Entry::Incident { .. } => Some("incident"),
+        Entry::Outcome { outcome, .. } => Some(match **outcome {
+            Outcome::Completed { .. } => "run.completed",
+            Outcome::Denied { .. } => "run.denied",
+            Outcome::Failed { .. } => "run.failed",
+            Outcome::Cancelled { .. } => "run.cancelled",
+            Outcome::Expired { .. } => "run.expired",
+        }),
+    }
+}
+
+/// The sending side, shared by the journal writer and the contexts.
+#[derive(Debug, Clone)]
+pub(crate) struct Taps {
+    sender: broadcast::Sender<Event>,
+}
+
+impl Taps {
+    pub(crate) fn new(events_max: usize) -> Self {
+        Self {
+            sender: broadcast::Sender::new(events_max.max(1)),
+        }
+    }
+
+    /// Whether anybody looks; ephemeral events are not even built otherwise.
+    pub(crate) fn watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    pub(crate) fn recorded(&self, records: &[Arc<Record>]) {
+        if self.watched() {
+            for record in records {
+                // An error means that the last observer has just left.
+                let _ = self.sender.send(Event::Recorded(record.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn ephemeral(&self, run_id: RunId, name: &'static str, data: Value) {
+        let _ = self
+            .sender
+            .send(Event::Ephemeral(Arc::new(Ephemeral { run_id, name, data })));
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+}
+
+/// How many records a lagging tap reads from the journal at a time.
+const CATCH_UP_RECORDS: usize = 256;
+
+/// An observer's view of everything that is recorded after a point.
+pub struct Tap {
+    receiver: broadcast::Receiver<Event>,
+    journal: Arc<dyn Journal>,
+    seen: u64,
+    behind: bool,
+    backlog: std::collections::VecDeque<Arc<Record>>,
+}
+
+impl Tap {
+    pub(crate) fn new(
+        receiver: broadcast::Receiver<Event>,
+        journal: Arc<dyn Journal>,
+        after: u64,
+    ) -> Self {
+        Self {
+            receiver,
+            journal,
+            seen: after,
+            behind: true,
+            backlog: [].into(),
+        }
+    }
+
+    /// The next event; `None` once the kernel is gone.
+    ///
+    /// # Errors
+    /// [`journal::Error`] if records that this tap has missed cannot be read any more.
+    pub async fn next(&mut self) -> Result<Option<Event>, journal::Error> {
+        loop {
+            if let Some(record) = self.backlog.pop_front() {
+                self.seen = record.seq;
+                return Ok(Some(Event::Recorded(record)));
+            }
+            if self.behind {
+                self.backlog = self.journal.read(self.seen, CATCH_UP_RECORDS).await?.into();
+                self.behind = !self.backlog.is_empty();
+                continue;
+            }
+            match self.receiver.recv().await {
+                Ok(Event::Recorded(record)) if record.seq <= self.seen => {}
+                Ok(Event::Recorded(record)) => {
+                    self.seen = record.seq;
+                    return Ok(Some(Event::Recorded(record)));
+                }
+                Ok(event) => return Ok(Some(event)),
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+}

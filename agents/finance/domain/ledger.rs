@@ -3,6 +3,7 @@
 //! A ledger is stored once; the merchant and category overlays refer to its rows by index, so that
 //! no agent copies the rows to say something about them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::Date;
 
@@ -28,7 +29,7 @@ pub struct Entry {
 }
 
 /// One row, or one value in a row, that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
     /// Line of the file, counted from 1 with the header as a line.
     pub line: u32,

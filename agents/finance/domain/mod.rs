@@ -2,5 +2,21 @@
 //!
 //! Pure functions over plain data; no bus, no clock, no I/O.
 
+pub mod analysis;
+pub mod anomaly;
+pub mod book;
+pub mod compare;
+pub mod day;
+#[cfg(test)]
+mod fixture;
+pub mod generate;
 pub mod ledger;
+pub mod merchant;
 pub mod money;
+pub mod months;
+pub mod period;
+pub mod recurring;
+pub mod statement;
+pub mod statistics;
+pub mod taxonomy;
+pub mod words;

@@ -106,7 +106,7 @@ impl Currency {
     /// The currency whose sign or code starts the text, and the rest of the text.
     ///
     /// `self` is tried first, so that a sign shared by several currencies means this one.
-    pub(super) fn strip_any_prefix<'t>(self, text: &'t str) -> Option<(Self, &'t str)> {
+    pub(super) fn strip_any_prefix(self, text: &str) -> Option<(Self, &str)> {
         if self == Self::INR
             && let Some(rest) = strip_prefix_ignoring_case(text, "RS")
         {
@@ -128,7 +128,7 @@ impl Currency {
     }
 
     /// The currency whose sign or code ends the text, and the text before it.
-    pub(super) fn strip_any_suffix<'t>(self, text: &'t str) -> Option<(Self, &'t str)> {
+    pub(super) fn strip_any_suffix(self, text: &str) -> Option<(Self, &str)> {
         let own = text
             .strip_suffix(self.symbol())
             .or_else(|| strip_suffix_ignoring_case(text, self.code()));

@@ -239,7 +239,7 @@ fn month_named(word: &str) -> Option<u8> {
         name.get(..word.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(word))
     };
-    let index = NAMES.iter().position(|name| abbreviates(&name))?;
+    let index = NAMES.iter().position(abbreviates)?;
     u8::try_from(index + 1).ok()
 }
 

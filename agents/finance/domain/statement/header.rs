@@ -230,10 +230,8 @@ fn sample(
 
 fn stated_currency(header: &Header, sample: &[StringRecord]) -> Option<Currency> {
     let index = header.column(Role::Currency)?;
-    let codes = sample.iter().filter_map(|record| record.get(index));
-    codes
-        .filter_map(|code| code.trim().to_ascii_uppercase().parse().ok())
-        .next()
+    let mut codes = sample.iter().filter_map(|record| record.get(index));
+    codes.find_map(|code| code.trim().to_ascii_uppercase().parse().ok())
 }
 
 /// Which of the layouts with one amount column the rows look like.

@@ -77,3 +77,6 @@ pub fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Ledger, StatementEr
         None => Err(StatementError::HeaderOnly { line: header.line }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use csv::StringRecord;
 use super::error::StatementError;
 use super::header::Header;
 
+/// Most lines of one row, counting those inside its quoted fields.
+const ROW_LINES_MAX: u32 = 20;
 /// How often a text is read again from the line after an unclosed quote.
 const RESTARTS_MAX: u32 = 1_000;
 /// How many times the length of the text may be read again in all.
@@ -56,8 +58,9 @@ impl Lines {
 }
 
 fn count(bytes: &[u8], wanted: u8) -> u32 {
-    let count = bytes.iter().filter(|byte| **byte == wanted).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    bytes.iter().fold(0, |count: u32, byte| {
+        count.saturating_add(u32::from(*byte == wanted))
+    })
 }
 
 /// What ends a line: `\n`, or `\r` in files of the classic Mac, which have no `\n`.
@@ -107,9 +110,8 @@ impl<'t> Records<'t> {
         let line = self.lines.line_at(self.text, start);
         let raw = self.text.get(start..end).unwrap_or_default();
         let first_line_len = line_end_by(raw, self.lines.newline);
-        let one_line = first_line_len == raw.len();
         let too_long = raw.len() > self.line_len_max;
-        if one_line || (!too_long && record.len() == self.width) {
+        if first_line_len == raw.len() || (!too_long && self.is_well_quoted(raw, record)) {
             return Ok(if too_long {
                 Next::TooLong(line)
             } else {
@@ -136,6 +138,35 @@ impl<'t> Records<'t> {
             start + leading,
             end.saturating_sub(trailing).max(start + leading),
         )
+    }
+
+    /// Whether a row of several lines is meant to be one.
+    ///
+    /// It is not if a quote opened by mistake was closed by the first quote of a later row: then
+    /// something else than the end of a field follows, or the number of columns is another.
+    fn is_well_quoted(&self, raw: &str, record: &StringRecord) -> bool {
+        let lines = count(raw.as_bytes(), self.lines.newline);
+        if record.len() != self.width || lines >= ROW_LINES_MAX {
+            return false;
+        }
+        let ends_field =
+            |byte: Option<u8>| byte.is_none_or(|b| b == self.delimiter || b == b'\r' || b == b'\n');
+        let mut bytes = raw.bytes().peekable();
+        let (mut in_quotes, mut at_field_start) = (false, true);
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'"' if in_quotes => {
+                    in_quotes = bytes.next_if_eq(&b'"').is_some();
+                    if !in_quotes && !ends_field(bytes.peek().copied()) {
+                        return false;
+                    }
+                }
+                b'"' if at_field_start => in_quotes = true,
+                _ => {}
+            }
+            at_field_start = !in_quotes && byte == self.delimiter;
+        }
+        !in_quotes
     }
 
     fn restart(&mut self, at: usize, read_to: usize, line: u32) -> Result<(), StatementError> {

@@ -1,1 +1,10 @@
-//! HOW genie runs.
+//! HOW genie runs: configuration, composition root and command line.
+//!
+//! An embedder uses [`App`]: the binary does nothing else.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+mod host;
+
+pub use app::App;

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::agent::Agent;
+use crate::ask::{Ask, Refused, Running};
 use crate::blob::{Blob, Blobs, Stored};
 use crate::bus::{Draft, Target, user_address};
 use crate::clock::{Clock, Timestamp};
@@ -21,7 +22,6 @@ use crate::journal::{Entry, Journal};
 use crate::label::{Clearance, Label};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
-use crate::payload::{self, Body, Payload};
 use crate::policy::{PolicySet, Recipient};
 use crate::principal::{Authority, Principal};
 use crate::registry::{self, Health, Registry};
@@ -61,123 +61,6 @@ pub enum Error {
     /// The root of the supervision tree did not start.
     #[error("the supervision tree did not start: {0}")]
     Tree(String),
-}
-
-/// Why a request is not admitted. Nothing has happened, and nothing was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Too much is going on.
-    #[error("overloaded: `{limit}` is reached; try again in {retry_after_ms} ms")]
-    Overloaded {
-        /// The bound that is reached.
-        limit: &'static str,
-        /// When to try again, in milliseconds.
-        retry_after_ms: u64,
-    },
-    /// The installation is shutting down.
-    #[error("the installation is shutting down")]
-    Draining,
-    /// There is no such agent, or it does not take the kind.
-    #[error("agent `{agent}` does not take `{kind}`; `genie agents` lists who takes what")]
-    NoRecipient {
-        /// The agent.
-        agent: String,
-        /// The kind.
-        kind: String,
-    },
-    /// The principal was not admitted here.
-    #[error("the principal was not admitted by this installation")]
-    ForeignPrincipal,
-    /// The request has no JSON form, or its content is too large.
-    #[error("{0}")]
-    Invalid(String),
-}
-
-/// A request to an agent.
-#[derive(Debug)]
-pub struct Ask {
-    to: String,
-    kind: String,
-    body: Result<Body, payload::Error>,
-    label: Label,
-    content: Vec<(Blob, Arc<[u8]>)>,
-    deadline: Option<Duration>,
-    trace_id: Option<u128>,
-}
-
-impl Ask {
-    /// A request with a typed payload, to an agent by id or capability.
-    #[must_use]
-    pub fn new<T: Payload>(to: &str, payload: &T) -> Self {
-        Self::with_body(to, T::KIND, Body::of(payload))
-    }
-
-    /// A request with a payload from outside, as JSON text.
-    #[must_use]
-    pub fn from_json(to: &str, kind: &str, text: &str) -> Self {
-        Self::with_body(to, kind, Body::from_text(kind, text))
-    }
-
-    fn with_body(to: &str, kind: &str, body: Result<Body, payload::Error>) -> Self {
-        Self {
-            to: to.to_owned(),
-            kind: kind.to_owned(),
-            body,
-            label: Label::default(),
-            content: Vec::new(),
-            deadline: None,
-            trace_id: None,
-        }
-    }
-
-    /// Labels the request and its content.
-    #[must_use]
-    pub fn labelled(mut self, label: Label) -> Self {
-        self.label = label;
-        self
-    }
-
-    /// Adds content that the payload refers to by [`Blob::of`].
-    #[must_use]
-    pub fn with_content(mut self, content: impl Into<Arc<[u8]>>) -> Self {
-        let content = content.into();
-        self.content.push((Blob::of(&content), content));
-        self
-    }
-
-    /// Asks for an answer within `deadline`; the installation's own bound still holds.
-    #[must_use]
-    pub fn within(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// Continues the trace of whoever asks.
-    #[must_use]
-    pub fn traced(mut self, trace_id: u128) -> Self {
-        self.trace_id = Some(trace_id);
-        self
-    }
-}
-
-/// An admitted run.
-#[derive(Debug)]
-pub struct Running {
-    /// Its id.
-    pub run_id: RunId,
-    outcome: oneshot::Receiver<Arc<Outcome>>,
-}
-
-impl Running {
-    /// Waits for the outcome. Dropping this instead does not cancel the run.
-    pub async fn outcome(self) -> Arc<Outcome> {
-        let outcome = self.outcome.await;
-        outcome.unwrap_or_else(|_| {
-            Arc::new(Outcome::Failed {
-                cause: Failure::RunEnded,
-            })
-        })
-    }
 }
 
 /// What all parts of one kernel share.

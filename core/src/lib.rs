@@ -5,6 +5,7 @@
 
 mod activation;
 pub mod agent;
+pub mod ask;
 pub mod blob;
 mod bus;
 pub mod clock;
@@ -32,11 +33,12 @@ pub mod tap;
 pub mod tasks;
 
 pub use agent::{Agent, Error as AgentError};
+pub use ask::{Ask, Refused, Running};
 pub use async_trait::async_trait;
 pub use context::Context;
 pub use failure::Failure;
 pub use gather::Gather;
 pub use governed::Governed;
-pub use kernel::{Ask, Kernel};
+pub use kernel::Kernel;
 pub use payload::Payload;
 pub use spec::{AgentSpec, Risk};

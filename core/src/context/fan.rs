@@ -1,0 +1,149 @@
+//! Fan-out to every subscriber of a kind, fan-in of kinds that others publish.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Context, Published};
+use crate::bus::Target;
+use crate::failure::Failure;
+use crate::gather::{Gather, Gathered, Missing};
+use crate::governed::Governed;
+use crate::journal::record::Call;
+use crate::payload::{Body, Payload};
+use crate::run::{Caller, Chain, Delivery, WaitFor, Waited};
+
+impl Context {
+    /// Sends a message to every subscriber of its kind.
+    ///
+    /// # Errors
+    /// [`Failure::NoRecipient`] if nobody takes the kind; the first refusal if all refuse.
+    pub async fn publish<T: Payload>(&mut self, payload: &T) -> Result<Published, Failure> {
+        let body = Body::of(payload)?;
+        self.declared::<T>()?;
+        let run = self.run.clone();
+        let mut published = Published::default();
+        for (leg, agent) in (0_u32..).zip(run.shared.registry.receivers(T::KIND)) {
+            let entry = run.shared.registry.entry(*agent);
+            let collects = entry.collects(T::KIND);
+            if collects && !run.state().has_slot(*agent) {
+                continue;
+            }
+            let draft = self.draft(Target::Agent(*agent), T::KIND, body.clone(), leg);
+            let delivered = match run.govern(draft) {
+                Ok(message) if collects => Ok(run.collect(*agent, &message)),
+                Ok(message) => {
+                    let delivery = delivery_of(message, Caller::Nobody, None);
+                    run.deliver(*agent, delivery, Some(self.slot))
+                        .await
+                        .map(|()| true)
+                }
+                Err(failure) => Err(failure),
+            };
+            match delivered {
+                Ok(_) => published.delivered += 1,
+                Err(failure) => {
+                    run.note(&entry.id, failure.clone());
+                    published.refused.push((entry.id.clone(), failure));
+                }
+            }
+        }
+        self.step += 1;
+        if published.delivered > 0 {
+            return Ok(published);
+        }
+        Err(match published.refused.into_iter().next() {
+            Some((_, failure)) => failure,
+            None => Failure::NoRecipient {
+                to: T::KIND.to_owned(),
+            },
+        })
+    }
+
+    /// Waits for messages of kinds that other agents of this run publish, one of each.
+    ///
+    /// The spec must declare the kinds under `collects`. A leg that nobody can deliver any more,
+    /// because its agent failed or ended, is missing at once, not at the deadline.
+    pub async fn collect(&mut self, kinds: &[&str], gather: Gather) -> Result<Gathered, Failure> {
+        if let Some(kind) = kinds.iter().find(|kind| !self.entry().collects(kind)) {
+            let agent = self.entry().id.clone();
+            let reason = format!("its spec does not declare that it collects `{kind}`");
+            return Err(Failure::Failed { agent, reason });
+        }
+        let deadline = gather.longest_wait().map(|wait| Instant::now() + wait);
+        let (slot, needed) = (self.slot, gather.needed_of(kinds.len()));
+        self.permit = None;
+        let waited = self.run.wait(slot, WaitFor::Kinds, deadline, |state| {
+            let gathered = &state.slots[slot.0].inbox.gathered;
+            let arrived = kinds
+                .iter()
+                .filter(|kind| gathered.iter().any(|m| m.kind() == **kind));
+            (arrived.count() >= needed).then_some(())
+        });
+        let cause = match waited.await {
+            Waited::Ready(()) => "the others were enough",
+            Waited::Stalled => "nobody in this run can send it any more",
+            Waited::TimedOut => "it did not come in time",
+            Waited::Ended => return Err(Failure::RunEnded),
+        };
+        self.resume().await;
+        let gathered = self.take_kinds(kinds, cause);
+        self.close_gather(gather, gathered)
+    }
+
+    /// Takes what has arrived of these kinds, one message each; the rest stays.
+    fn take_kinds(&mut self, kinds: &[&str], cause: &str) -> Gathered {
+        let noted = self.run.noted();
+        let mut gathered = Gathered::default();
+        let mut state = self.run.state();
+        let Some(slot) = state.slots.get_mut(self.slot.0) else {
+            return gathered;
+        };
+        for kind in kinds {
+            let arrived = &mut slot.inbox.gathered;
+            match arrived.iter().position(|message| message.kind() == *kind) {
+                Some(index) => gathered.arrived.push(arrived.remove(index)),
+                None => gathered.missing.push(Missing {
+                    leg: (*kind).to_owned(),
+                    reason: self.run.shared.why_missing(kind, &noted, cause),
+                }),
+            }
+        }
+        gathered
+    }
+
+    pub(super) fn close_gather(
+        &mut self,
+        gather: Gather,
+        gathered: Gathered,
+    ) -> Result<Gathered, Failure> {
+        for message in &gathered.arrived {
+            self.see(message.message().label.clone());
+        }
+        self.record(Call::Gather {
+            arrived: gathered
+                .arrived
+                .iter()
+                .map(|message| message.id())
+                .collect(),
+            missing: gathered.missing.clone(),
+        })?;
+        gather.close(gathered)
+    }
+}
+
+/// A message on its way, with whoever waits for its reply.
+pub(super) fn delivery_of(
+    message: Governed,
+    caller: Caller,
+    chain: Option<Arc<Chain>>,
+) -> Delivery {
+    Delivery {
+        request: message.id(),
+        message,
+        caller,
+        chain,
+        after: None,
+        restarts: 0,
+    }
+}

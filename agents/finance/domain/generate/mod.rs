@@ -233,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn the_bundled_statement_does_not_change_unnoticed() {
+        let entries = bundled().ledger.entries;
+        let sum = |sign: i64| -> i64 {
+            let amounts = entries.iter().map(|entry| entry.amount_minor);
+            amounts.filter(|minor| minor.signum() == sign).sum()
+        };
+        // Added up from the file itself with Python's csv and decimal modules.
+        assert_eq!(
+            (entries.len(), sum(1), sum(-1)),
+            (517, 169_489_537, -135_487_399)
+        );
+    }
+
+    #[test]
     fn labels_name_the_line_of_their_row() {
         let generated = bundled();
         for label in &generated.truth {

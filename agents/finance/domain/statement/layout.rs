@@ -4,6 +4,7 @@
 //! know a layout that the other does not. Owns names, columns and styles; reads no file.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,23 @@ impl LayoutName {
             Self::Us => &US,
             Self::SemicolonEu => &SEMICOLON_EU,
         }
+    }
+}
+
+/// The text names no layout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no layout `{0}`; write one of {all}",
+    all = LayoutName::ALL.map(LayoutName::as_str).join(", ")
+)]
+pub struct LayoutNameError(pub String);
+
+impl FromStr for LayoutName {
+    type Err = LayoutNameError;
+
+    fn from_str(text: &str) -> Result<Self, LayoutNameError> {
+        let named = Self::ALL.into_iter().find(|name| name.as_str() == text);
+        named.ok_or_else(|| LayoutNameError(text.to_owned()))
     }
 }
 
@@ -272,6 +290,7 @@ const BALANCE_ANY: &[&str] = &[
     "available balance",
     "balance inr",
     "balance rs",
+    "bal",
 ];
 const DIRECTION_ANY: &[&str] = &["dr cr", "cr dr", "debit credit", "credit debit"];
 
@@ -563,7 +582,13 @@ mod tests {
             assert_eq!(name.layout().name, name);
             assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
             assert!(name.layout().writes(Role::Date));
+            assert_eq!(name.as_str().parse(), Ok(name));
         }
+        let error = "csv".parse::<LayoutName>().unwrap_err().to_string();
+        assert!(
+            error.contains("`csv`") && error.contains("plain, debit_credit"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::money::Currency;
 
 pub use error::StatementError;
-pub use layout::LayoutName;
+pub use layout::{LayoutName, LayoutNameError};
 
 /// Bounds of a parse and the currency of files that name none.
 #[derive(Debug, Clone, PartialEq, Eq)]

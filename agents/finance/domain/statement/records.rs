@@ -39,6 +39,8 @@ pub(super) struct Records<'t> {
     lines: Lines,
     restarts: u32,
     reread_bytes: usize,
+    /// Whether the row read last was unusable and may have left the record large.
+    oversized: bool,
 }
 
 /// Counts lines up to a position that only moves forward.
@@ -98,11 +100,15 @@ impl<'t> Records<'t> {
             lines,
             restarts: 0,
             reread_bytes: 0,
+            oversized: false,
         }
     }
 
     /// Reads the next row into the record.
     pub(super) fn next(&mut self, record: &mut StringRecord) -> Result<Next, StatementError> {
+        if std::mem::take(&mut self.oversized) {
+            *record = StringRecord::new();
+        }
         if !self.reader.read_record(record)? {
             return Ok(Next::End);
         }
@@ -111,12 +117,12 @@ impl<'t> Records<'t> {
         let raw = self.text.get(start..end).unwrap_or_default();
         let first_line_len = line_end_by(raw, self.lines.newline);
         let too_long = raw.len() > self.line_len_max;
-        if first_line_len == raw.len() || (!too_long && self.is_well_quoted(raw, record)) {
-            return Ok(if too_long {
-                Next::TooLong(line)
-            } else {
-                Next::Row(line)
-            });
+        if !too_long && (first_line_len == raw.len() || self.is_well_quoted(raw, record)) {
+            return Ok(Next::Row(line));
+        }
+        self.oversized = true;
+        if first_line_len == raw.len() {
+            return Ok(Next::TooLong(line));
         }
         self.restart(start + first_line_len + 1, end, line)?;
         Ok(Next::Unclosed(line))

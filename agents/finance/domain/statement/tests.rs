@@ -447,6 +447,25 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_spoilt_row_costs_no_other_row(at in 2_usize..400, noise in "[a-z,\"]{1,30}") {
+        let generated = bundled();
+        let text = String::from_utf8(generated.bytes).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let spoilt = lines.get_mut(at - 1).unwrap();
+        *spoilt = &noise;
+        let ledger = read(lines.join("\n")).unwrap();
+        let spoilt_line = u32::try_from(at).unwrap();
+        let mut expected = generated.ledger.entries;
+        expected.retain(|entry| entry.line != spoilt_line);
+        prop_assert_eq!(ledger.entries, expected);
+        prop_assert!(ledger.rejects.iter().all(|reject| reject.line == spoilt_line));
+    }
+}
+
+proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _ = read(&bytes);

@@ -2,6 +2,9 @@
 //!
 //! Pure functions over plain data; no bus, no clock, no I/O.
 
+pub mod forecast;
+pub mod affordability;
+pub mod advice;
 pub mod analysis;
 pub mod anomaly;
 pub mod book;

@@ -277,10 +277,21 @@ fn rhythm<'a>(rows: &[Row<'a>], end: Date) -> Option<Stream<'a>> {
         .into_iter()
         .find(|interval| holds(*interval, typical))?;
     let kept = gaps.iter().filter(|gap| holds(interval, **gap)).count();
+    if kept * 5 < gaps.len() * 4 {
+        return None;
+    }
+    // What comes too early is an extra purchase and not part of the rhythm.
+    let mut payments = payments;
+    let mut previous: Option<Date> = None;
+    payments.retain(|row| {
+        let due = previous.is_none_or(|date| days_between(date, row.date) >= interval.days().0);
+        previous = if due { Some(row.date) } else { previous };
+        due
+    });
     let amounts: Vec<i64> = payments.iter().map(Row::spend_minor).collect();
     let (least, most) = (*amounts.iter().min()?, *amounts.iter().max()?);
     let steady = i128::from(most) <= 3 * i128::from(least);
-    if payments.len() < interval.payments_min() || kept * 5 < gaps.len() * 4 || !steady {
+    if payments.len() < interval.payments_min() || !steady {
         return None;
     }
     let fixed = levels(&amounts).len() <= 1 + payments.len().div_ceil(4);

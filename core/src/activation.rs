@@ -72,18 +72,9 @@ impl std::error::Error for Crash {}
 
 /// How one handler ended.
 enum Ended {
-    Well {
-        replied: bool,
-    },
-    Badly {
-        failure: Failure,
-        replied: bool,
-    },
-    Panicked {
-        reason: String,
-        untouched: bool,
-        replied: bool,
-    },
+    Well { replied: bool },
+    Badly { failure: Failure, replied: bool },
+    Panicked { reason: String, untouched: bool, replied: bool },
 }
 
 impl Actor for Activation {
@@ -96,10 +87,7 @@ impl Actor for Activation {
         _myself: ActorRef<Wake>,
         (): (),
     ) -> Result<Private, ActorProcessingErr> {
-        Ok(Private {
-            own: None,
-            seen: self.run.shared.public.clone(),
-        })
+        Ok(Private { own: None, seen: self.run.shared.public.clone() })
     }
 
     async fn handle(
@@ -130,10 +118,7 @@ impl Activation {
         let permit = Semaphore::acquire_owned(entry.slots.clone()).await.ok();
         if self.run.shared.taps.watched() {
             let data = json!({ "agent": &*entry.id, "message_id": delivery.message.id() });
-            self.run
-                .shared
-                .taps
-                .ephemeral(self.run.id, "agent.started", data);
+            self.run.shared.taps.ephemeral(self.run.id, "agent.started", data);
         }
         if !private.seen.covers(delivery.message.label()) {
             private.seen = Arc::new(private.seen.join(delivery.message.label()));
@@ -154,22 +139,14 @@ impl Activation {
         (private.own, private.seen) = context.into_private();
         match result {
             Ok(Ok(Ok(()))) => Ended::Well { replied },
-            Ok(Ok(Err(error))) => Ended::Badly {
-                failure: error.failure_of(&entry.id),
-                replied,
-            },
-            Ok(Err(panic)) => Ended::Panicked {
-                reason: panic_text(panic.as_ref()),
-                untouched,
-                replied,
-            },
+            Ok(Ok(Err(error))) => Ended::Badly { failure: error.failure_of(&entry.id), replied },
+            Ok(Err(panic)) => {
+                Ended::Panicked { reason: panic_text(panic.as_ref()), untouched, replied }
+            }
             Err(_) => {
                 let deadline_ms = entry.spec.handler_deadline.as_millis();
                 let deadline_ms = u64::try_from(deadline_ms).unwrap_or(u64::MAX);
-                let failure = Failure::HandlerDeadline {
-                    agent: entry.id.clone(),
-                    deadline_ms,
-                };
+                let failure = Failure::HandlerDeadline { agent: entry.id.clone(), deadline_ms };
                 Ended::Badly { failure, replied }
             }
         }
@@ -183,23 +160,15 @@ impl Activation {
         let (failure, replied, crash) = match ended {
             Ended::Well { replied } => (None, replied, None),
             Ended::Badly { failure, replied } => (Some(failure), replied, None),
-            Ended::Panicked {
-                reason,
-                untouched,
-                replied,
-            } => {
-                let failure = Failure::Panicked {
-                    agent: entry.id.clone(),
-                    reason: reason.clone(),
-                };
+            Ended::Panicked { reason, untouched, replied } => {
+                let failure = Failure::Panicked { agent: entry.id.clone(), reason: reason.clone() };
                 (Some(failure), replied, Some((reason, untouched)))
             }
         };
         if failure.is_some() {
             entry.counters.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.run
-            .handled(&entry.id, &delivery, took, failure.clone());
+        self.run.handled(&entry.id, &delivery, took, failure.clone());
         if let Some((reason, untouched)) = crash {
             return Some(Crash {
                 run: self.run.clone(),
@@ -245,9 +214,7 @@ impl Run {
 
     /// A handler ended well without a reply: a failure only if someone waits for one.
     async fn unanswered(&self, delivery: &Delivery, agent: &Arc<str>) {
-        let failure = Failure::NoReply {
-            agent: agent.clone(),
-        };
+        let failure = Failure::NoReply { agent: agent.clone() };
         match delivery.caller {
             Caller::Nobody => {}
             Caller::Handler(slot) => self.answer(slot, delivery.request, Err(failure)),

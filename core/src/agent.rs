@@ -53,14 +53,10 @@ impl Error {
     pub(crate) fn failure_of(self, agent: &std::sync::Arc<str>) -> Failure {
         match self {
             Self::Called(failure) => failure,
-            Self::Own(reason) => Failure::Failed {
-                agent: agent.clone(),
-                reason,
-            },
-            Self::Payload(error) => Failure::Failed {
-                agent: agent.clone(),
-                reason: error.to_string(),
-            },
+            Self::Own(reason) => Failure::Failed { agent: agent.clone(), reason },
+            Self::Payload(error) => {
+                Failure::Failed { agent: agent.clone(), reason: error.to_string() }
+            }
         }
     }
 }

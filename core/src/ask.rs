@@ -121,10 +121,6 @@ impl Running {
     /// Waits for the outcome. Dropping this instead does not cancel the run.
     pub async fn outcome(self) -> Arc<Outcome> {
         let outcome = self.outcome.await;
-        outcome.unwrap_or_else(|_| {
-            Arc::new(Outcome::Failed {
-                cause: Failure::RunEnded,
-            })
-        })
+        outcome.unwrap_or_else(|_| Arc::new(Outcome::Failed { cause: Failure::RunEnded }))
     }
 }

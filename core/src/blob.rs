@@ -30,10 +30,7 @@ impl Blob {
     /// The reference to this content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        Self {
-            sha256: Hash::of(content),
-            bytes: content.len() as u64,
-        }
+        Self { sha256: Hash::of(content), bytes: content.len() as u64 }
     }
 }
 
@@ -53,11 +50,7 @@ impl Stored {
     /// Content with its label.
     #[must_use]
     pub fn new(content: Arc<[u8]>, label: Arc<Label>) -> Self {
-        Self {
-            content,
-            label,
-            decoded: OnceLock::new(),
-        }
+        Self { content, label, decoded: OnceLock::new() }
     }
 
     pub(crate) fn decoded<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
@@ -112,9 +105,7 @@ impl Blobs for MemoryBlobs {
     async fn get(&self, run: RunId, blob: Blob) -> Result<Option<Arc<Stored>>, Error> {
         let kept = self.runs.get(&run);
         Ok(kept.and_then(|kept| {
-            kept.iter()
-                .find(|(held, _)| *held == blob)
-                .map(|(_, stored)| stored.clone())
+            kept.iter().find(|(held, _)| *held == blob).map(|(_, stored)| stored.clone())
         }))
     }
 

@@ -48,10 +48,7 @@ impl Run {
         if self.messages.fetch_add(1, Ordering::Relaxed) >= limit {
             self.messages.fetch_sub(1, Ordering::Relaxed);
             let limit = u64::from(limit);
-            return Err(Failure::Limit {
-                limit: "messages_per_run_max".into(),
-                value: limit,
-            });
+            return Err(Failure::Limit { limit: "messages_per_run_max".into(), value: limit });
         }
         let to = match draft.to {
             Target::Agent(index) => self.shared.registry.entry(index).id.clone(),
@@ -72,10 +69,7 @@ impl Run {
             trace_id: self.trace_id,
             hops: draft.hops,
         };
-        let verdict = self
-            .shared
-            .policies
-            .evaluate(&message, &self.facts(draft.to, &message));
+        let verdict = self.shared.policies.evaluate(&message, &self.facts(draft.to, &message));
         self.record(message, verdict)
     }
 
@@ -105,9 +99,7 @@ impl Run {
         self.shared.writer.append(
             &self.tally,
             [
-                Entry::Message {
-                    message: message.clone(),
-                },
+                Entry::Message { message: message.clone() },
                 Entry::Verdict {
                     run_id: self.id,
                     message_id: message.id,
@@ -148,8 +140,7 @@ impl Run {
             let bound = self.shared.limits.queued_per_activation_max;
             let room = self.wait(sender, WaitFor::Room, None, |state| {
                 let slot = state.slots.iter().find(|slot| slot.agent == agent);
-                slot.is_none_or(|slot| slot.inbox.queue.len() < bound)
-                    .then_some(())
+                slot.is_none_or(|slot| slot.inbox.queue.len() < bound).then_some(())
             });
             match room.await {
                 Waited::Ready(()) => {}
@@ -184,15 +175,9 @@ impl Run {
     /// Starts the actor of an activation under its agent's supervisor.
     async fn start(self: &Arc<Self>, slot: SlotId) -> Result<(), Failure> {
         let agent = self.state().slots[slot.0].agent;
-        let activation = Activation {
-            run: self.clone(),
-            slot,
-            agent,
-        };
+        let activation = Activation { run: self.clone(), slot, agent };
         let started = match self.shared.supervisor(agent) {
-            Some(supervisor) => Actor::spawn_linked(None, activation, (), supervisor)
-                .await
-                .ok(),
+            Some(supervisor) => Actor::spawn_linked(None, activation, (), supervisor).await.ok(),
             None => None,
         };
         let Some((actor, _)) = started else {

@@ -50,10 +50,7 @@ impl Timestamp {
     fn write(self, out: &mut [u8; 27]) {
         let micros = self.0.rem_euclid(1_000_000);
         let seconds_total = self.0.div_euclid(1_000_000);
-        let (days, seconds) = (
-            seconds_total.div_euclid(86_400),
-            seconds_total.rem_euclid(86_400),
-        );
+        let (days, seconds) = (seconds_total.div_euclid(86_400), seconds_total.rem_euclid(86_400));
         let shifted = days + 719_468;
         let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
         let year_of_era =
@@ -61,11 +58,7 @@ impl Timestamp {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_shifted = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-        let month = if month_shifted < 10 {
-            month_shifted + 3
-        } else {
-            month_shifted - 9
-        };
+        let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
 
         *out = *b"0000-00-00T00:00:00.000000Z";
@@ -132,10 +125,7 @@ impl SteadyClock {
     /// A clock that reads `base` now.
     #[must_use]
     pub fn starting_at(base: Timestamp) -> Self {
-        Self {
-            base,
-            started: Instant::now(),
-        }
+        Self { base, started: Instant::now() }
     }
 }
 

@@ -131,8 +131,6 @@ impl Failure {
 
 impl From<crate::payload::Error> for Failure {
     fn from(error: crate::payload::Error) -> Self {
-        Self::Payload {
-            reason: error.to_string(),
-        }
+        Self::Payload { reason: error.to_string() }
     }
 }

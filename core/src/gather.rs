@@ -26,11 +26,7 @@ impl Gather {
     /// Waits for every leg.
     #[must_use]
     pub fn all() -> Self {
-        Self {
-            need: Need::All,
-            deadline: None,
-            partial: false,
-        }
+        Self { need: Need::All, deadline: None, partial: false }
     }
 
     /// Waits for the first leg that answers.
@@ -94,6 +90,9 @@ pub struct Missing {
     pub leg: String,
     /// Why nothing came.
     pub reason: String,
+    /// The failure behind it, if there was one rather than just silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// What a gather gave.
@@ -121,7 +120,6 @@ impl Gathered {
     /// The payload of type `T`, if its kind arrived and can be read.
     #[must_use]
     pub fn payload<T: crate::payload::Payload>(&self) -> Option<T> {
-        self.of_kind(T::KIND)
-            .and_then(|message| message.decode().ok())
+        self.of_kind(T::KIND).and_then(|message| message.decode().ok())
     }
 }

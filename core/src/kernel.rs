@@ -90,23 +90,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn supervisor(&self, agent: usize) -> Option<ActorCell> {
-        self.supervisors[agent]
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.supervisors[agent].read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn set_supervisor(&self, agent: usize, cell: ActorCell) {
-        *self.supervisors[agent]
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(cell);
+        *self.supervisors[agent].write().unwrap_or_else(PoisonError::into_inner) = Some(cell);
     }
 
     /// The shared name of a declared kind.
     pub(crate) fn kind_name(&self, kind: &str) -> Arc<str> {
-        self.registry
-            .kind(kind)
-            .map_or_else(|| kind.into(), crate::spec::KindSpec::shared)
+        self.registry.kind(kind).map_or_else(|| kind.into(), crate::spec::KindSpec::shared)
     }
 
     /// Lets go of an ended run.
@@ -119,17 +112,10 @@ impl Shared {
         }
     }
 
-    /// Why a kind that was waited for has not come: the failure of an agent that leads to it.
-    pub(crate) fn why_missing(
-        &self,
-        kind: &str,
-        noted: &[(Arc<str>, Failure)],
-        otherwise: &str,
-    ) -> String {
-        let blamed = noted
-            .iter()
-            .find(|(agent, _)| self.registry.leads_to(agent, kind));
-        blamed.map_or_else(|| otherwise.to_owned(), |(_, failure)| failure.to_string())
+    /// The failure of an agent that leads to the kind, if one of these is: why it has not come.
+    pub(crate) fn blamed_for(&self, kind: &str, noted: &[(Arc<str>, Failure)]) -> Option<Failure> {
+        let blamed = noted.iter().find(|(agent, _)| self.registry.leads_to(agent, kind));
+        blamed.map(|(_, failure)| failure.clone())
     }
 }
 
@@ -148,11 +134,7 @@ impl Kernel {
         // Zero is the realm of specimens, which no kernel admits.
         let realm = options.ids.random().max(1);
         let shared = Arc::new(Shared {
-            supervisors: registry
-                .entries()
-                .iter()
-                .map(|_| RwLock::default())
-                .collect(),
+            supervisors: registry.entries().iter().map(|_| RwLock::default()).collect(),
             registry,
             policy_set: options.policies.version().into(),
             policies: options.policies,
@@ -179,12 +161,9 @@ impl Kernel {
             idle: Notify::new(),
             draining: AtomicBool::new(false),
         });
-        let genie = Genie {
-            shared: shared.clone(),
-        };
-        let (root, _) = Actor::spawn(None, genie, ())
-            .await
-            .map_err(|error| Error::Tree(error.to_string()))?;
+        let genie = Genie { shared: shared.clone() };
+        let (root, _) =
+            Actor::spawn(None, genie, ()).await.map_err(|error| Error::Tree(error.to_string()))?;
         shared.ready.notified().await;
         Ok((Self { shared, root }, Authority::new(realm)))
     }
@@ -196,9 +175,9 @@ impl Kernel {
         self.admit()?;
         let now = shared.clock.now();
         let run_id = RunId(shared.ids.uuid(now));
-        let lasts = ask.deadline.map_or(shared.limits.run_deadline, |asked| {
-            asked.min(shared.limits.run_deadline)
-        });
+        let lasts = ask
+            .deadline
+            .map_or(shared.limits.run_deadline, |asked| asked.min(shared.limits.run_deadline));
         let (sender, outcome) = oneshot::channel();
         let run = Arc::new(Run::new(
             shared.clone(),
@@ -272,8 +251,7 @@ impl Kernel {
                 joined = joined.with_category(category);
             }
             drop(text);
-            run.keep(blob, Stored::new(bytes, Arc::new(joined.clone())))
-                .await?;
+            run.keep(blob, Stored::new(bytes, Arc::new(joined.clone()))).await?;
         }
         Ok(joined)
     }
@@ -287,18 +265,12 @@ impl Kernel {
         }
         let bound = self.shared.limits.blob_bytes_max;
         if ask.content.iter().any(|(_, content)| content.len() > bound) {
-            return Err(Refused::Invalid(format!(
-                "content exceeds the {bound} bytes allowed"
-            )));
+            return Err(Refused::Invalid(format!("content exceeds the {bound} bytes allowed")));
         }
         let registry = &self.shared.registry;
-        let found = registry
-            .resolve(&ask.to)
-            .filter(|agent| registry.entry(*agent).accepts(&ask.kind));
-        found.ok_or_else(|| Refused::NoRecipient {
-            agent: ask.to.clone(),
-            kind: ask.kind.clone(),
-        })
+        let found =
+            registry.resolve(&ask.to).filter(|agent| registry.entry(*agent).accepts(&ask.kind));
+        found.ok_or_else(|| Refused::NoRecipient { agent: ask.to.clone(), kind: ask.kind.clone() })
     }
 
     /// Takes a place among the runs in flight.
@@ -307,10 +279,7 @@ impl Kernel {
         if shared.draining.load(Ordering::Acquire) {
             return Err(Refused::Draining);
         }
-        let overloaded = |limit| Refused::Overloaded {
-            limit,
-            retry_after_ms: 1_000,
-        };
+        let overloaded = |limit| Refused::Overloaded { limit, retry_after_ms: 1_000 };
         let bound = shared.limits.queued_per_agent_max;
         let mut entries = shared.registry.entries().iter();
         if entries.any(|entry| entry.counters.queued.load(Ordering::Relaxed) >= bound) {
@@ -329,13 +298,7 @@ impl Kernel {
         let Some(run) = found.filter(|run| run.principal.tenant() == principal.tenant()) else {
             return false;
         };
-        run.finish(
-            Outcome::Cancelled {
-                reason: reason.to_owned(),
-            },
-            None,
-        )
-        .await;
+        run.finish(Outcome::Cancelled { reason: reason.to_owned() }, None).await;
         true
     }
 
@@ -343,11 +306,7 @@ impl Kernel {
     #[must_use]
     pub fn tap(&self) -> Tap {
         let receiver = self.shared.taps.subscribe();
-        Tap::new(
-            receiver,
-            self.shared.writer.store().clone(),
-            self.head().seq,
-        )
+        Tap::new(receiver, self.shared.writer.store().clone(), self.head().seq)
     }
 
     /// The end of the chain.
@@ -400,22 +359,14 @@ impl Kernel {
                 notified.await;
             }
         };
-        let in_time = tokio::time::timeout(shared.limits.drain, idle)
-            .await
-            .is_ok();
-        let left: Vec<Arc<Run>> = if in_time {
-            Vec::new()
-        } else {
-            shared.runs.iter().map(|run| run.clone()).collect()
-        };
+        let in_time = tokio::time::timeout(shared.limits.drain, idle).await.is_ok();
+        let left: Vec<Arc<Run>> =
+            if in_time { Vec::new() } else { shared.runs.iter().map(|run| run.clone()).collect() };
         for run in &left {
             let reason = "the installation is shutting down".to_owned();
             run.finish(Outcome::Cancelled { reason }, None).await;
         }
-        let stopped = self
-            .root
-            .stop_and_wait(None, Some(shared.limits.drain))
-            .await;
+        let stopped = self.root.stop_and_wait(None, Some(shared.limits.drain)).await;
         if let Err(error) = stopped {
             tracing::warn!(%error, "the supervision tree did not stop in time");
         }

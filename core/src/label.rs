@@ -86,10 +86,7 @@ impl Label {
     /// A label with a classification and nothing else.
     #[must_use]
     pub fn new(classification: Classification) -> Self {
-        Self {
-            classification,
-            ..Self::default()
-        }
+        Self { classification, ..Self::default() }
     }
 
     /// The same label with one more category.
@@ -139,11 +136,7 @@ pub struct Clearance {
 
 impl Default for Clearance {
     fn default() -> Self {
-        Self {
-            ceiling: Classification::Internal,
-            categories: BTreeSet::new(),
-            region: None,
-        }
+        Self { ceiling: Classification::Internal, categories: BTreeSet::new(), region: None }
     }
 }
 
@@ -151,10 +144,7 @@ impl Clearance {
     /// Clearance up to `ceiling`, for no category.
     #[must_use]
     pub fn up_to(ceiling: Classification) -> Self {
-        Self {
-            ceiling,
-            ..Self::default()
-        }
+        Self { ceiling, ..Self::default() }
     }
 
     /// The same clearance for one more category.
@@ -195,11 +185,7 @@ mod tests {
     #[test]
     fn an_unknown_or_mis_cased_classification_reads_as_restricted() {
         for text in ["top-secret", "PUBLIC", "Public", "", "pii", " public"] {
-            assert_eq!(
-                Classification::from_text(text),
-                Classification::Restricted,
-                "{text}"
-            );
+            assert_eq!(Classification::from_text(text), Classification::Restricted, "{text}");
         }
         let label: Label = serde_json::from_str(r#"{"classification":"PUBLIC"}"#).unwrap();
         assert_eq!(label.classification, Classification::Restricted);

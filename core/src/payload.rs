@@ -54,41 +54,24 @@ pub struct Body {
 impl Body {
     /// Writes a typed payload.
     pub fn of<T: Payload>(payload: &T) -> Result<Self, Error> {
-        let text =
-            serde_json::value::to_raw_value(payload).map_err(|error| Error::Unserialisable {
-                kind: T::KIND.into(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            text: text.into(),
-            written_by: Some(TypeId::of::<T>()),
-        })
+        let text = serde_json::value::to_raw_value(payload).map_err(|error| {
+            Error::Unserialisable { kind: T::KIND.into(), reason: error.to_string() }
+        })?;
+        Ok(Self { text: text.into(), written_by: Some(TypeId::of::<T>()) })
     }
 
     /// Takes JSON text from outside.
     pub fn from_text(kind: &str, text: &str) -> Result<Self, Error> {
         serde_json::from_str::<Box<RawValue>>(text)
-            .map(|raw| Self {
-                text: raw.into(),
-                written_by: None,
-            })
-            .map_err(|error| Error::Mismatch {
-                kind: kind.into(),
-                reason: error.to_string(),
-            })
+            .map(|raw| Self { text: raw.into(), written_by: None })
+            .map_err(|error| Error::Mismatch { kind: kind.into(), reason: error.to_string() })
     }
 
     /// Takes a JSON value.
     pub fn from_value(kind: &str, value: &serde_json::Value) -> Result<Self, Error> {
         serde_json::value::to_raw_value(value)
-            .map(|raw| Self {
-                text: raw.into(),
-                written_by: None,
-            })
-            .map_err(|error| Error::Unserialisable {
-                kind: kind.into(),
-                reason: error.to_string(),
-            })
+            .map(|raw| Self { text: raw.into(), written_by: None })
+            .map_err(|error| Error::Unserialisable { kind: kind.into(), reason: error.to_string() })
     }
 
     /// The JSON text.
@@ -105,10 +88,8 @@ impl Body {
 
     /// Reads the text as `T`.
     pub fn decode<T: Payload>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.text()).map_err(|error| Error::Mismatch {
-            kind: T::KIND.into(),
-            reason: error.to_string(),
-        })
+        serde_json::from_str(self.text())
+            .map_err(|error| Error::Mismatch { kind: T::KIND.into(), reason: error.to_string() })
     }
 
     /// The text as a JSON value; `null` only if the text is `null`.

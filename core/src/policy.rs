@@ -69,9 +69,7 @@ impl Judgement {
     /// A denial.
     #[must_use]
     pub fn deny(reason: impl Into<String>) -> Self {
-        Self::Deny {
-            reason: reason.into(),
-        }
+        Self::Deny { reason: reason.into() }
     }
 
     /// The decision without its reason.
@@ -234,11 +232,7 @@ impl PolicySet {
                 hits: AtomicU64::new(0),
             })
             .collect();
-        Ok(Self {
-            links,
-            version,
-            allow,
-        })
+        Ok(Self { links, version, allow })
     }
 
     /// Twelve hex digits over the ids and versions of all policies, in order.
@@ -250,12 +244,7 @@ impl PolicySet {
     /// Id, version, description and number of non-allowing decisions of each policy, in order.
     pub fn list(&self) -> impl Iterator<Item = (&str, &str, &str, u64)> {
         self.links.iter().map(|link| {
-            (
-                &*link.id,
-                &*link.version,
-                link.policy.describe(),
-                link.hits.load(Ordering::Relaxed),
-            )
+            (&*link.id, &*link.version, link.policy.describe(), link.hits.load(Ordering::Relaxed))
         })
     }
 
@@ -271,16 +260,10 @@ impl PolicySet {
                 continue;
             }
             link.hits.fetch_add(1, Ordering::Relaxed);
-            if let Judgement::Redact {
-                redactions: asked, ..
-            } = &mut judgement
-            {
+            if let Judgement::Redact { redactions: asked, .. } = &mut judgement {
                 redactions.append(asked);
             }
-            if strictest
-                .as_ref()
-                .is_none_or(|(_, held)| judgement.decision() > held.decision())
-            {
+            if strictest.as_ref().is_none_or(|(_, held)| judgement.decision() > held.decision()) {
                 strictest = Some((index, judgement));
             }
         }
@@ -308,19 +291,13 @@ impl PolicySet {
     /// The label categories that the policies find in content that is about to be stored.
     #[must_use]
     pub fn inspect(&self, content: &str) -> Vec<&'static str> {
-        self.links
-            .iter()
-            .flat_map(|link| link.policy.inspect(content))
-            .collect()
+        self.links.iter().flat_map(|link| link.policy.inspect(content)).collect()
     }
 }
 
 impl std::fmt::Debug for PolicySet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("PolicySet")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        formatter.debug_struct("PolicySet").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
@@ -330,10 +307,9 @@ impl Link {
         match catch_unwind(AssertUnwindSafe(|| self.policy.evaluate(message, facts))) {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(error)) => Judgement::deny(format!("the policy could not decide: {error}")),
-            Err(panic) => Judgement::deny(format!(
-                "the policy crashed: {}",
-                panic_text(panic.as_ref())
-            )),
+            Err(panic) => {
+                Judgement::deny(format!("the policy crashed: {}", panic_text(panic.as_ref())))
+            }
         }
     }
 

@@ -80,9 +80,6 @@ impl Authority {
     /// The caller vouches that the identity was read from a verified credential.
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
-        Principal {
-            identity: Arc::new(identity),
-            realm: self.realm,
-        }
+        Principal { identity: Arc::new(identity), realm: self.realm }
     }
 }

@@ -64,11 +64,7 @@ mod tests {
     use super::*;
 
     fn redaction(pointer: &str, range: Option<(u32, u32)>) -> Redaction {
-        Redaction {
-            pointer: pointer.into(),
-            range,
-            what: "x".into(),
-        }
+        Redaction { pointer: pointer.into(), range, what: "x".into() }
     }
 
     fn check(redactions: &[Redaction], expected: &Value) {
@@ -78,37 +74,22 @@ mod tests {
 
     #[test]
     fn ranges_are_replaced_and_overlaps_become_one() {
-        check(
-            &[redaction("/a", Some((2, 4)))],
-            &json!({"a": "01[redacted:x]456789", "n": 5}),
-        );
+        check(&[redaction("/a", Some((2, 4)))], &json!({"a": "01[redacted:x]456789", "n": 5}));
         check(
             &[redaction("/a", Some((3, 6))), redaction("/a", Some((2, 4)))],
             &json!({"a": "01[redacted:x]6789", "n": 5}),
         );
         check(
-            &[
-                redaction("/a", Some((0, 1))),
-                redaction("/a", Some((8, 10))),
-            ],
+            &[redaction("/a", Some((0, 1))), redaction("/a", Some((8, 10)))],
             &json!({"a": "[redacted:x]1234567[redacted:x]", "n": 5}),
         );
     }
 
     #[test]
     fn a_range_that_does_not_fit_replaces_the_whole_string() {
-        check(
-            &[redaction("/a", Some((5, 99)))],
-            &json!({"a": "[redacted:x]", "n": 5}),
-        );
-        check(
-            &[redaction("/a", None)],
-            &json!({"a": "[redacted:x]", "n": 5}),
-        );
-        check(
-            &[redaction("/n", None)],
-            &json!({"a": "0123456789", "n": "[redacted:x]"}),
-        );
+        check(&[redaction("/a", Some((5, 99)))], &json!({"a": "[redacted:x]", "n": 5}));
+        check(&[redaction("/a", None)], &json!({"a": "[redacted:x]", "n": 5}));
+        check(&[redaction("/n", None)], &json!({"a": "0123456789", "n": "[redacted:x]"}));
     }
 
     #[test]

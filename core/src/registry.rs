@@ -68,17 +68,11 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn collects(&self, kind: &str) -> bool {
-        self.spec
-            .collects
-            .iter()
-            .any(|declared| declared.name() == kind)
+        self.spec.collects.iter().any(|declared| declared.name() == kind)
     }
 
     pub(crate) fn accepts(&self, kind: &str) -> bool {
-        self.spec
-            .accepts
-            .iter()
-            .any(|declared| declared.name() == kind)
+        self.spec.accepts.iter().any(|declared| declared.name() == kind)
     }
 }
 
@@ -169,10 +163,7 @@ impl Registry {
     }
 
     fn declare(&mut self, kind: &KindSpec, agent: &str) -> Result<(), Error> {
-        let known = self
-            .kinds
-            .entry(kind.name())
-            .or_insert_with(|| kind.clone());
+        let known = self.kinds.entry(kind.name()).or_insert_with(|| kind.clone());
         if known.writer() == kind.writer() {
             return Ok(());
         }
@@ -238,10 +229,7 @@ impl Registry {
 
     /// The agent with this id, or else the first with this capability.
     pub(crate) fn resolve(&self, name: &str) -> Option<usize> {
-        self.by_id
-            .get(name)
-            .or_else(|| self.by_capability.get(name))
-            .copied()
+        self.by_id.get(name).or_else(|| self.by_capability.get(name)).copied()
     }
 
     /// Whether a message of the kind may come of what this agent sends, over any number of hops.
@@ -282,9 +270,7 @@ impl Registry {
     /// What the policies know of an agent as a recipient; `None` if there is no such agent.
     #[must_use]
     pub fn recipient(&self, agent: &str) -> Option<&Recipient> {
-        self.by_id
-            .get(agent)
-            .map(|index| &self.entries[*index].recipient)
+        self.by_id.get(agent).map(|index| &self.entries[*index].recipient)
     }
 
     /// How each agent is doing.

@@ -163,10 +163,7 @@ impl Run {
             blob_bytes: 0.into(),
             ended: CancellationToken::new(),
             shared,
-            state: Mutex::new(State {
-                outcome: Some(outcome),
-                ..State::default()
-            }),
+            state: Mutex::new(State { outcome: Some(outcome), ..State::default() }),
         }
     }
 
@@ -187,12 +184,7 @@ impl Run {
         }
         state.slots[slot_id.0].inbox.queue.push_back(delivery);
         state.live += 1;
-        self.shared
-            .registry
-            .entry(agent)
-            .counters
-            .queued
-            .fetch_add(1, Ordering::Relaxed);
+        self.shared.registry.entry(agent).counters.queued.fetch_add(1, Ordering::Relaxed);
         state.schedule(slot_id)
     }
 
@@ -207,12 +199,7 @@ impl Run {
         slot.inbox.scheduled = false;
         let agent = slot.agent;
         slot.inbox.queue.push_front(delivery);
-        self.shared
-            .registry
-            .entry(agent)
-            .counters
-            .queued
-            .fetch_add(1, Ordering::Relaxed);
+        self.shared.registry.entry(agent).counters.queued.fetch_add(1, Ordering::Relaxed);
         state.schedule(slot_id)
     }
 
@@ -225,11 +212,7 @@ impl Run {
         let slot = &mut state.slots[slot_id.0];
         slot.actor = None;
         slot.inbox.scheduled = false;
-        if slot.inbox.queue.is_empty() {
-            Schedule::Nothing
-        } else {
-            state.schedule(slot_id)
-        }
+        if slot.inbox.queue.is_empty() { Schedule::Nothing } else { state.schedule(slot_id) }
     }
 
     /// Notes the actor that serves a slot; `false` if the run has ended meanwhile.
@@ -255,12 +238,7 @@ impl Run {
             return None;
         };
         let agent = slot.agent;
-        self.shared
-            .registry
-            .entry(agent)
-            .counters
-            .queued
-            .fetch_sub(1, Ordering::Relaxed);
+        self.shared.registry.entry(agent).counters.queued.fetch_sub(1, Ordering::Relaxed);
         if was_full {
             state.unblock_where(|waits| waits == WaitFor::Room, false);
         }
@@ -365,9 +343,7 @@ impl Run {
             for slot in &mut state.slots {
                 let inbox = std::mem::take(&mut slot.inbox);
                 let counters = &self.shared.registry.entry(slot.agent).counters;
-                counters
-                    .queued
-                    .fetch_sub(inbox.queue.len(), Ordering::Relaxed);
+                counters.queued.fetch_sub(inbox.queue.len(), Ordering::Relaxed);
                 actors.push(slot.actor.take());
                 slot.notify.notify_one();
             }
@@ -406,9 +382,7 @@ impl Run {
         let durable = match closed {
             Ok(seq) => {
                 let stored = self.shared.writer.store().durable(seq).await;
-                stored.map_err(|error| Failure::Journal {
-                    reason: error.to_string(),
-                })
+                stored.map_err(|error| Failure::Journal { reason: error.to_string() })
             }
             Err(failure) => Err(failure),
         };
@@ -425,10 +399,7 @@ impl State {
     }
 
     fn slot_for(&mut self, agent: usize, depth: u16) -> SlotId {
-        let known = self
-            .slots
-            .iter()
-            .position(|slot| slot.agent == agent && slot.depth == depth);
+        let known = self.slots.iter().position(|slot| slot.agent == agent && slot.depth == depth);
         SlotId(known.unwrap_or_else(|| {
             self.slots.push(Slot {
                 agent,
@@ -446,9 +417,7 @@ impl State {
         if std::mem::replace(&mut slot.inbox.scheduled, true) {
             return Schedule::Nothing;
         }
-        slot.actor
-            .clone()
-            .map_or(Schedule::Spawn(slot_id), Schedule::Wake)
+        slot.actor.clone().map_or(Schedule::Spawn(slot_id), Schedule::Wake)
     }
 
     /// A blocked handler has woken by itself.

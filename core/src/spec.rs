@@ -76,19 +76,14 @@ impl KindSpec {
     /// # Errors
     /// The first violation, with the JSON pointer of the offending value.
     pub fn validate(&self, payload: &Value) -> Result<(), String> {
-        let validator = self
-            .validator
-            .get_or_init(|| jsonschema::validator_for(&self.schema()).ok());
+        let validator =
+            self.validator.get_or_init(|| jsonschema::validator_for(&self.schema()).ok());
         let Some(validator) = validator else {
             return Err(format!("the schema of `{}` is not usable", self.name));
         };
         validator.validate(payload).map_err(|error| {
             let pointer = error.instance_path().to_string();
-            let place = if pointer.is_empty() {
-                "the payload"
-            } else {
-                &pointer
-            };
+            let place = if pointer.is_empty() { "the payload" } else { &pointer };
             format!("{place}: {error}")
         })
     }

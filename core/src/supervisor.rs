@@ -66,10 +66,7 @@ impl Actor for Genie {
 
 impl Genie {
     async fn supervise(&self, myself: &ActorRef<()>, agent: usize) -> Result<ActorId, SpawnErr> {
-        let supervisor = Supervisor {
-            shared: self.shared.clone(),
-            agent,
-        };
+        let supervisor = Supervisor { shared: self.shared.clone(), agent };
         let (actor, _) = Actor::spawn_linked(None, supervisor, (), myself.get_cell()).await?;
         self.shared.set_supervisor(agent, actor.get_cell());
         Ok(actor.get_id())
@@ -112,14 +109,7 @@ impl Actor for Supervisor {
 
 /// Starts the activation again, or gives up on the message and goes on with the next.
 async fn recover(crash: Crash) {
-    let Crash {
-        run,
-        slot,
-        agent,
-        mut delivery,
-        reason,
-        untouched,
-    } = crash;
+    let Crash { run, slot, agent, mut delivery, reason, untouched } = crash;
     let entry = run.shared.registry.entry(agent);
     if untouched && delivery.restarts < entry.spec.restarts_max {
         delivery.restarts += 1;
@@ -139,10 +129,7 @@ async fn recover(crash: Crash) {
         let _ = run.carry_out(run.requeue(slot, delivery)).await;
         return;
     }
-    let failure = Failure::Panicked {
-        agent: entry.id.clone(),
-        reason,
-    };
+    let failure = Failure::Panicked { agent: entry.id.clone(), reason };
     run.failed(agent, delivery, failure).await;
     let _ = run.carry_out(run.actor_died(slot)).await;
     run.finished_one();

@@ -88,9 +88,7 @@ pub(crate) struct Taps {
 
 impl Taps {
     pub(crate) fn new(events_max: usize) -> Self {
-        Self {
-            sender: broadcast::Sender::new(events_max.max(1)),
-        }
+        Self { sender: broadcast::Sender::new(events_max.max(1)) }
     }
 
     /// Whether anybody looks; ephemeral events are not even built otherwise.
@@ -108,9 +106,7 @@ impl Taps {
     }
 
     pub(crate) fn ephemeral(&self, run_id: RunId, name: &'static str, data: Value) {
-        let _ = self
-            .sender
-            .send(Event::Ephemeral(Arc::new(Ephemeral { run_id, name, data })));
+        let _ = self.sender.send(Event::Ephemeral(Arc::new(Ephemeral { run_id, name, data })));
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
@@ -136,13 +132,7 @@ impl Tap {
         journal: Arc<dyn Journal>,
         after: u64,
     ) -> Self {
-        Self {
-            receiver,
-            journal,
-            seen: after,
-            behind: true,
-            backlog: [].into(),
-        }
+        Self { receiver, journal, seen: after, behind: true, backlog: [].into() }
     }
 
     /// The next event; `None` once the kernel is gone.

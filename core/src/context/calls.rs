@@ -27,16 +27,11 @@ impl Context {
         self.declared::<T>()?;
         if self.replied {
             let agent = self.entry().id.clone();
-            return Err(Failure::Failed {
-                agent,
-                reason: "it has replied already".to_owned(),
-            });
+            return Err(Failure::Failed { agent, reason: "it has replied already".to_owned() });
         }
         let target = match self.delivery.caller {
             Caller::Nobody => {
-                return Err(Failure::NoRecipient {
-                    to: format!("reply `{}`", T::KIND),
-                });
+                return Err(Failure::NoRecipient { to: format!("reply `{}`", T::KIND) });
             }
             Caller::Handler(slot) => Target::Agent(self.run.state().slots[slot.0].agent),
             Caller::Edge => Target::User,
@@ -56,9 +51,7 @@ impl Context {
                 Ok(())
             }
             (Caller::Edge, Err(Failure::Denied(denied))) => {
-                let outcome = Outcome::Denied {
-                    denied: denied.clone(),
-                };
+                let outcome = Outcome::Denied { denied: denied.clone() };
                 self.run.finish(outcome, Some(self.slot)).await;
                 Err(Failure::Denied(denied))
             }
@@ -84,31 +77,21 @@ impl Context {
                 let reply = self.await_replies(&[request], 1, None).await;
                 let reply = reply.into_iter().next().and_then(|(_, reply)| reply);
                 let waited = reply.unwrap_or_else(|| Err(self.no_reply(to)));
-                waited
-                    .map(|reply| (request, reply))
-                    .map_err(|failure| (Some(request), failure))
+                waited.map(|reply| (request, reply)).map_err(|failure| (Some(request), failure))
             }
             Err(failure) => Err((None, failure)),
         };
         match answered {
             Ok((request, reply)) => {
                 let reply_id = Some(reply.id());
-                self.record(Call::Ask {
-                    request,
-                    reply: reply_id,
-                    failure: None,
-                })?;
+                self.record(Call::Ask { request, reply: reply_id, failure: None })?;
                 self.see(reply.message().label.clone());
                 Ok(reply.decode()?)
             }
             Err((request, failure)) => {
                 if let Some(request) = request {
                     let failed = Some(failure.clone());
-                    self.record(Call::Ask {
-                        request,
-                        reply: None,
-                        failure: failed,
-                    })?;
+                    self.record(Call::Ask { request, reply: None, failure: failed })?;
                 }
                 Err(failure)
             }
@@ -127,9 +110,8 @@ impl Context {
             sent.push(self.send(request, leg).await);
         }
         let waiting: Vec<MessageId> = sent.iter().filter_map(|sent| sent.clone().ok()).collect();
-        let mut replies = self
-            .await_replies(&waiting, gather.needed_of(requests.len()), deadline)
-            .await;
+        let mut replies =
+            self.await_replies(&waiting, gather.needed_of(requests.len()), deadline).await;
         let mut gathered = Gathered::default();
         for (request, sent) in requests.iter().zip(sent) {
             let reply = match sent {
@@ -144,10 +126,12 @@ impl Context {
                 Some(Err(failure)) => gathered.missing.push(Missing {
                     leg: request.to.clone(),
                     reason: failure.to_string(),
+                    failure: Some(failure),
                 }),
                 None => gathered.missing.push(Missing {
                     leg: request.to.clone(),
                     reason: "it did not answer in time".to_owned(),
+                    failure: None,
                 }),
             }
         }
@@ -158,34 +142,18 @@ impl Context {
     async fn send(&mut self, request: &Request, leg: u32) -> Result<MessageId, Failure> {
         let run = self.run.clone();
         let body = request.body.clone()?;
-        if !self
-            .entry()
-            .spec
-            .emits
-            .iter()
-            .any(|kind| kind.name() == request.kind)
-        {
+        if !self.entry().spec.emits.iter().any(|kind| kind.name() == request.kind) {
             let reason = format!("its spec does not declare that it emits `{}`", request.kind);
-            return Err(Failure::Failed {
-                agent: self.entry().id.clone(),
-                reason,
-            });
+            return Err(Failure::Failed { agent: self.entry().id.clone(), reason });
         }
         let Some(agent) = run.shared.registry.resolve(&request.to) else {
-            return Err(Failure::NoRecipient {
-                to: request.to.clone(),
-            });
+            return Err(Failure::NoRecipient { to: request.to.clone() });
         };
         let entry = run.shared.registry.entry(agent);
         if !entry.accepts(request.kind) {
-            return Err(Failure::NoRecipient {
-                to: format!("{}: {}", entry.id, request.kind),
-            });
+            return Err(Failure::NoRecipient { to: format!("{}: {}", entry.id, request.kind) });
         }
-        let chain = Arc::new(Chain {
-            agent: self.agent,
-            below: self.delivery.chain.clone(),
-        });
+        let chain = Arc::new(Chain { agent: self.agent, below: self.delivery.chain.clone() });
         if !entry.spec.reentrant {
             self.refuse_cycle(&chain, agent)?;
         }
@@ -213,9 +181,7 @@ impl Context {
             .map(|index| &*self.run.shared.registry.entry(*index).id)
             .collect();
         path.push(&self.run.shared.registry.entry(agent).id);
-        Err(Failure::Cycle {
-            path: path.join(" → "),
-        })
+        Err(Failure::Cycle { path: path.join(" → ") })
     }
 
     /// Waits until `needed` of the requests are answered well, or all are answered.
@@ -237,32 +203,23 @@ impl Context {
         let ended = matches!(waited.await, Waited::Ended);
         self.resume().await;
         if ended {
-            return requests
-                .iter()
-                .map(|id| (*id, Some(Err(Failure::RunEnded))))
-                .collect();
+            return requests.iter().map(|id| (*id, Some(Err(Failure::RunEnded)))).collect();
         }
         let mut state = self.run.state();
         let Some(slot) = state.slots.get_mut(slot.0) else {
             return Vec::new();
         };
-        let (taken, kept) = std::mem::take(&mut slot.inbox.replies)
-            .into_iter()
-            .partition(|(id, _)| ours(id));
+        let (taken, kept) =
+            std::mem::take(&mut slot.inbox.replies).into_iter().partition(|(id, _)| ours(id));
         slot.inbox.replies = kept;
         let taken: Vec<(MessageId, Result<Governed, Failure>)> = taken;
-        taken
-            .into_iter()
-            .map(|(id, reply)| (id, Some(reply)))
-            .collect()
+        taken.into_iter().map(|(id, reply)| (id, Some(reply))).collect()
     }
 
     fn no_reply(&self, to: &str) -> Failure {
         let known = self.run.shared.registry.resolve(to);
-        let agent = known.map_or_else(
-            || to.into(),
-            |agent| self.run.shared.registry.entry(agent).id.clone(),
-        );
+        let agent = known
+            .map_or_else(|| to.into(), |agent| self.run.shared.registry.entry(agent).id.clone());
         Failure::NoReply { agent }
     }
 }

@@ -25,11 +25,7 @@ impl Context {
         stored.remember(value);
         self.run.keep(blob, stored).await?;
         let bytes = blob.bytes;
-        self.record(Call::Store {
-            blob: blob.sha256,
-            bytes,
-            label: self.seen.clone(),
-        })?;
+        self.record(Call::Store { blob: blob.sha256, bytes, label: self.seen.clone() })?;
         Ok(blob)
     }
 
@@ -55,6 +51,8 @@ impl Context {
     }
 
     /// The stored content, if this agent is cleared for it; its label is taken on.
+    ///
+    /// Not a step: the hash in a recorded message already says what is read.
     async fn fetch(&mut self, blob: &Blob) -> Result<Arc<Stored>, Failure> {
         let found = self.run.shared.blobs.get(self.run.id, *blob).await;
         let stored = found
@@ -65,21 +63,14 @@ impl Context {
             && stored.label.categories.is_subset(&clearance.categories);
         if !cleared {
             let reason = format!("it is not cleared for the content `{}`", blob.sha256);
-            return Err(Failure::Failed {
-                agent: self.entry().id.clone(),
-                reason,
-            });
+            return Err(Failure::Failed { agent: self.entry().id.clone(), reason });
         }
         self.see(stored.label.clone());
-        self.record(Call::Load { blob: blob.sha256 })?;
         Ok(stored)
     }
 
     fn blob_failure(&self, reason: &str) -> Failure {
-        Failure::Failed {
-            agent: self.entry().id.clone(),
-            reason: reason.to_owned(),
-        }
+        Failure::Failed { agent: self.entry().id.clone(), reason: reason.to_owned() }
     }
 }
 
@@ -98,14 +89,9 @@ impl Run {
         if self.blob_bytes.fetch_add(size, Ordering::Relaxed) + size
             > limits.blobs_per_run_bytes_max
         {
-            return Err(over(
-                "blobs_per_run_bytes_max",
-                limits.blobs_per_run_bytes_max,
-            ));
+            return Err(over("blobs_per_run_bytes_max", limits.blobs_per_run_bytes_max));
         }
         let kept = self.shared.blobs.put(self.id, blob, Arc::new(stored)).await;
-        kept.map_err(|error| Failure::Journal {
-            reason: error.to_string(),
-        })
+        kept.map_err(|error| Failure::Journal { reason: error.to_string() })
     }
 }

@@ -34,9 +34,7 @@ impl Context {
                 Ok(message) if collects => Ok(run.collect(*agent, &message)),
                 Ok(message) => {
                     let delivery = delivery_of(message, Caller::Nobody, None);
-                    run.deliver(*agent, delivery, Some(self.slot))
-                        .await
-                        .map(|()| true)
+                    run.deliver(*agent, delivery, Some(self.slot)).await.map(|()| true)
                 }
                 Err(failure) => Err(failure),
             };
@@ -54,9 +52,7 @@ impl Context {
         }
         Err(match published.refused.into_iter().next() {
             Some((_, failure)) => failure,
-            None => Failure::NoRecipient {
-                to: T::KIND.to_owned(),
-            },
+            None => Failure::NoRecipient { to: T::KIND.to_owned() },
         })
     }
 
@@ -75,9 +71,7 @@ impl Context {
         self.permit = None;
         let waited = self.run.wait(slot, WaitFor::Kinds, deadline, |state| {
             let gathered = &state.slots[slot.0].inbox.gathered;
-            let arrived = kinds
-                .iter()
-                .filter(|kind| gathered.iter().any(|m| m.kind() == **kind));
+            let arrived = kinds.iter().filter(|kind| gathered.iter().any(|m| m.kind() == **kind));
             (arrived.count() >= needed).then_some(())
         });
         let cause = match waited.await {
@@ -101,12 +95,12 @@ impl Context {
         };
         for kind in kinds {
             let arrived = &mut slot.inbox.gathered;
-            match arrived.iter().position(|message| message.kind() == *kind) {
-                Some(index) => gathered.arrived.push(arrived.remove(index)),
-                None => gathered.missing.push(Missing {
-                    leg: (*kind).to_owned(),
-                    reason: self.run.shared.why_missing(kind, &noted, cause),
-                }),
+            if let Some(index) = arrived.iter().position(|message| message.kind() == *kind) {
+                gathered.arrived.push(arrived.remove(index));
+            } else {
+                let failure = self.run.shared.blamed_for(kind, &noted);
+                let reason = failure.as_ref().map_or(cause.to_owned(), Failure::to_string);
+                gathered.missing.push(Missing { leg: (*kind).to_owned(), reason, failure });
             }
         }
         gathered
@@ -121,11 +115,7 @@ impl Context {
             self.see(message.message().label.clone());
         }
         self.record(Call::Gather {
-            arrived: gathered
-                .arrived
-                .iter()
-                .map(|message| message.id())
-                .collect(),
+            arrived: gathered.arrived.iter().map(|message| message.id()).collect(),
             missing: gathered.missing.clone(),
         })?;
         gather.close(gathered)
@@ -138,12 +128,5 @@ pub(super) fn delivery_of(
     caller: Caller,
     chain: Option<Arc<Chain>>,
 ) -> Delivery {
-    Delivery {
-        request: message.id(),
-        message,
-        caller,
-        chain,
-        after: None,
-        restarts: 0,
-    }
+    Delivery { request: message.id(), message, caller, chain, after: None, restarts: 0 }
 }

@@ -62,11 +62,7 @@ impl Request {
     /// A request to an agent, by id or by capability.
     #[must_use]
     pub fn new<T: Payload>(to: &str, payload: &T) -> Self {
-        Self {
-            to: to.to_owned(),
-            kind: T::KIND,
-            body: Body::of(payload),
-        }
+        Self { to: to.to_owned(), kind: T::KIND, body: Body::of(payload) }
     }
 }
 
@@ -146,10 +142,7 @@ impl Context {
     pub fn progress(&self, text: &str) {
         if self.run.shared.taps.watched() {
             let data = json!({ "agent": &*self.entry().id, "text": text });
-            self.run
-                .shared
-                .taps
-                .ephemeral(self.run.id, "progress", data);
+            self.run.shared.taps.ephemeral(self.run.id, "progress", data);
         }
     }
 
@@ -163,9 +156,7 @@ impl Context {
     /// 64 random bits, recorded.
     pub fn random(&mut self) -> Result<u64, Failure> {
         let value = self.run.shared.ids.random();
-        self.record(Call::Random {
-            value: format!("{value:016x}"),
-        })?;
+        self.record(Call::Random { value: format!("{value:016x}") })?;
         Ok(value)
     }
 
@@ -184,20 +175,11 @@ impl Context {
 
     /// The kind must be among those that the spec says the agent sends.
     fn declared<T: Payload>(&self) -> Result<(), Failure> {
-        if self
-            .entry()
-            .spec
-            .emits
-            .iter()
-            .any(|kind| kind.name() == T::KIND)
-        {
+        if self.entry().spec.emits.iter().any(|kind| kind.name() == T::KIND) {
             return Ok(());
         }
         let reason = format!("its spec does not declare that it emits `{}`", T::KIND);
-        Err(Failure::Failed {
-            agent: self.entry().id.clone(),
-            reason,
-        })
+        Err(Failure::Failed { agent: self.entry().id.clone(), reason })
     }
 
     fn draft(&self, to: Target, kind: &'static str, body: Body, leg: u32) -> Draft {
@@ -232,11 +214,7 @@ impl Context {
             call,
         };
         self.step += 1;
-        self.run
-            .shared
-            .writer
-            .append(&self.run.tally, [entry])
-            .map(|_| ())
+        self.run.shared.writer.append(&self.run.tally, [entry]).map(|_| ())
     }
 
     /// Takes a place among the agent's handlers again after a wait.

@@ -109,10 +109,7 @@ pub struct Head {
 
 impl Head {
     /// The head of an empty chain.
-    pub const EMPTY: Self = Self {
-        seq: 0,
-        hash: Hash::ZERO,
-    };
+    pub const EMPTY: Self = Self { seq: 0, hash: Hash::ZERO };
 }
 
 #[cfg(test)]

@@ -21,10 +21,7 @@ impl MemoryJournal {
     /// A journal that keeps the latest `records_max` records.
     #[must_use]
     pub fn keeping(records_max: usize) -> Self {
-        Self {
-            kept: Mutex::default(),
-            records_max: records_max.max(1),
-        }
+        Self { kept: Mutex::default(), records_max: records_max.max(1) }
     }
 }
 

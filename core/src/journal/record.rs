@@ -192,11 +192,6 @@ pub enum Call {
         /// Its label.
         label: Arc<Label>,
     },
-    /// Content that was read.
-    Load {
-        /// Its hash.
-        blob: Hash,
-    },
 }
 
 impl Entry {

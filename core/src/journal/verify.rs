@@ -105,11 +105,7 @@ impl Checker {
     }
 
     fn fault(&self, problem: impl Into<String>) -> Fault {
-        Fault {
-            line: self.lines.max(1),
-            record: self.head().seq + 1,
-            problem: problem.into(),
-        }
+        Fault { line: self.lines.max(1), record: self.head().seq + 1, problem: problem.into() }
     }
 
     fn line(&mut self, bytes: &[u8], kept: Option<Head>) -> Result<(), Fault> {
@@ -132,22 +128,14 @@ impl Checker {
         if line.prev_hash != head.hash {
             return Err(self.fault("does not follow the record before it: `prev_hash` differs"));
         }
-        if seal(
-            line.seq,
-            line.prev_hash,
-            Hash::of(line.body.get().as_bytes()),
-        ) != line.hash
-        {
+        if seal(line.seq, line.prev_hash, Hash::of(line.body.get().as_bytes())) != line.hash {
             return Err(self.fault("was changed: its content does not give its `hash`"));
         }
         if lines::render(line.seq, line.prev_hash, line.hash, line.body) != text {
             return Err(self.fault("was changed: it is not written as a record is"));
         }
         self.count(line.body)?;
-        self.head = Some(Head {
-            seq: line.seq,
-            hash: line.hash,
-        });
+        self.head = Some(Head { seq: line.seq, hash: line.hash });
         match kept {
             Some(kept) if kept.seq == line.seq && kept.hash != line.hash => {
                 self.head = Some(head);
@@ -167,11 +155,8 @@ impl Checker {
         };
         let starts = body.kind == "run_started";
         if starts == self.runs.contains_key(&run_id) {
-            let problem = if starts {
-                "starts a run twice"
-            } else {
-                "comes before its run started"
-            };
+            let problem =
+                if starts { "starts a run twice" } else { "comes before its run started" };
             return Err(self.fault(problem));
         }
         let counted = self.runs.entry(run_id).or_default();
@@ -190,9 +175,7 @@ impl Checker {
             )));
         }
         if ended && outcomes != 1 {
-            return Err(self.fault(format!(
-                "run {run_id} has {outcomes} outcomes instead of one"
-            )));
+            return Err(self.fault(format!("run {run_id} has {outcomes} outcomes instead of one")));
         }
         Ok(())
     }
@@ -216,10 +199,6 @@ impl Checker {
                 kept.seq
             )));
         }
-        Ok(Report {
-            records: head.seq,
-            runs: self.runs.len() as u64,
-            head,
-        })
+        Ok(Report { records: head.seq, runs: self.runs.len() as u64, head })
     }
 }

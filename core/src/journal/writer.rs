@@ -36,11 +36,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn Journal>, taps: Taps) -> Self {
-        Self {
-            head: Mutex::new(Head::EMPTY),
-            store,
-            taps,
-        }
+        Self { head: Mutex::new(Head::EMPTY), store, taps }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Journal> {
@@ -81,11 +77,7 @@ impl Writer {
 
     /// Appends the outcome and the end record of a run, the last two it will ever have.
     pub(crate) fn close(&self, tally: &Tally, close: Close) -> Result<u64, Failure> {
-        let outcome = Entry::Outcome {
-            run_id: close.run_id,
-            at: close.at,
-            outcome: close.outcome,
-        };
+        let outcome = Entry::Outcome { run_id: close.run_id, at: close.at, outcome: close.outcome };
         let outcome_body = body_hash(&outcome)?;
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         if tally.sealed.load(Ordering::Relaxed) {
@@ -113,9 +105,7 @@ impl Writer {
     fn commit(&self, head: &mut Head, next: Head, records: &[Arc<Record>]) -> Result<(), Failure> {
         self.store
             .append(records)
-            .map_err(|error| Failure::Journal {
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| Failure::Journal { reason: error.to_string() })?;
         *head = next;
         // Under the lock, so that observers see records in journal order.
         self.taps.recorded(records);
@@ -136,12 +126,7 @@ fn advance(head: &mut Head, body: Hash, entry: Entry) -> Record {
     let (seq, prev_hash) = (head.seq + 1, head.hash);
     let hash = seal(seq, prev_hash, body);
     *head = Head { seq, hash };
-    Record {
-        seq,
-        prev_hash,
-        hash,
-        entry,
-    }
+    Record { seq, prev_hash, hash, entry }
 }
 
 fn body_hash(entry: &Entry) -> Result<Hash, Failure> {

@@ -40,9 +40,7 @@ impl Payload for Answer {
 }
 
 pub(crate) fn question(text: &str) -> Question {
-    Question {
-        text: text.to_owned(),
-    }
+    Question { text: text.to_owned() }
 }
 
 pub(crate) fn answer(text: impl Into<String>) -> Answer {
@@ -73,21 +71,11 @@ impl Policy for Words {
         if text.contains("undecided") {
             return Err(PolicyError("the word is undecided".into()));
         }
-        assert!(
-            !text.contains("policy crash"),
-            "the policy cannot bear the word"
-        );
+        assert!(!text.contains("policy crash"), "the policy cannot bear the word");
         if text.contains("secret") {
-            let redaction = Redaction {
-                pointer: "/text".into(),
-                range: None,
-                what: "word".into(),
-            };
+            let redaction = Redaction { pointer: "/text".into(), range: None, what: "word".into() };
             let reason = "the word is secret".into();
-            return Ok(Judgement::Redact {
-                redactions: vec![redaction],
-                reason,
-            });
+            return Ok(Judgement::Redact { redactions: vec![redaction], reason });
         }
         Ok(Judgement::Allow)
     }
@@ -140,11 +128,8 @@ impl Desk {
             user_clearance: Clearance::up_to(Classification::Confidential).and_category(PERSONAL),
         };
         let (kernel, authority) = Kernel::start(options).await.unwrap();
-        let identity = Identity {
-            tenant: "acme".into(),
-            subject: "ann".into(),
-            ..Identity::default()
-        };
+        let identity =
+            Identity { tenant: "acme".into(), subject: "ann".into(), ..Identity::default() };
         let principal = authority.admit(identity);
         Self { kernel, principal }
     }
@@ -155,12 +140,7 @@ impl Desk {
     }
 
     pub(crate) async fn outcome(&self, ask: Ask) -> Arc<Outcome> {
-        self.kernel
-            .ask(&self.principal, ask)
-            .await
-            .unwrap()
-            .outcome()
-            .await
+        self.kernel.ask(&self.principal, ask).await.unwrap().outcome().await
     }
 
     pub(crate) async fn records(&self) -> Vec<Arc<Record>> {

@@ -1,10 +1,6 @@
 //! The kernel through its front door: agents that a user would write, on paused time.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says where"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod desk;
 mod flow;

@@ -81,15 +81,10 @@ fn is_named(number: &Number<'_>) -> bool {
 
 /// Verhoeff's check over all digits, the check digit included.
 fn verhoeff(digits: &[u8]) -> bool {
-    digits
-        .iter()
-        .rev()
-        .enumerate()
-        .fold(0, |check, (place, digit)| {
-            let permuted = PERMUTATION[place % 8][usize::from(*digit)];
-            PRODUCT[usize::from(check)][usize::from(permuted)]
-        })
-        == 0
+    digits.iter().rev().enumerate().fold(0, |check, (place, digit)| {
+        let permuted = PERMUTATION[place % 8][usize::from(*digit)];
+        PRODUCT[usize::from(check)][usize::from(permuted)]
+    }) == 0
 }
 
 #[cfg(test)]

@@ -16,9 +16,7 @@ const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
 
 /// Handles of payment apps and banks that may be shorter than a generic handle.
-const HANDLES: &[&str] = &[
-    "apl", "axl", "fam", "ibl", "jio", "sbi", "upi", "yes", "ybl", "yapl",
-];
+const HANDLES: &[&str] = &["apl", "axl", "fam", "ibl", "jio", "sbi", "upi", "yes", "ybl", "yapl"];
 
 /// Shortest and longest handle that is taken for one without being known.
 const GENERIC_HANDLE: std::ops::RangeInclusive<usize> = 4..=24;
@@ -67,49 +65,29 @@ pub(super) fn scan(text: &str, out: &mut Vec<Hit>) {
 fn around(bytes: &[u8], at: usize, floor: usize) -> Option<Hit> {
     let start = local_start(bytes, at, floor)?;
     let tail = &bytes[at + 1..];
-    let length = tail
-        .iter()
-        .take(DOMAIN_MAX)
-        .take_while(|byte| is_domain(**byte))
-        .count();
+    let length = tail.iter().take(DOMAIN_MAX).take_while(|byte| is_domain(**byte)).count();
     let domain = without_punctuation(&tail[..length]);
-    let range = |end: usize| Range {
-        start,
-        end: at + 1 + end,
-    };
+    let range = |end: usize| Range { start, end: at + 1 + end };
     if domain.contains(&b'.') {
-        let hit = Hit {
-            range: range(domain.len()),
-            detector: Detector::Email,
-        };
+        let hit = Hit { range: range(domain.len()), detector: Detector::Email };
         return is_domain_name(domain).then_some(hit);
     }
-    let hit = Hit {
-        range: range(domain.len()),
-        detector: Detector::Upi,
-    };
-    let closed = tail
-        .get(domain.len())
-        .is_none_or(|byte| !matches!(byte, b'@' | b'_'));
+    let hit = Hit { range: range(domain.len()), detector: Detector::Upi };
+    let closed = tail.get(domain.len()).is_none_or(|byte| !matches!(byte, b'@' | b'_'));
     (closed && is_handle(domain) && at - start >= 2).then_some(hit)
 }
 
 /// Where the local part before `at` begins; `None` if there is none, or if it is too long.
 fn local_start(bytes: &[u8], at: usize, floor: usize) -> Option<usize> {
     let low = at.saturating_sub(LOCAL_MAX + 1).max(floor);
-    let length = bytes[low..at]
-        .iter()
-        .rev()
-        .take_while(|byte| is_local(**byte))
-        .count();
+    let length = bytes[low..at].iter().rev().take_while(|byte| is_local(**byte)).count();
     let mut start = at - length;
     if length > LOCAL_MAX {
         return None;
     }
     // The letter of a `\n`, or the digits of a `\u20b9`, belong to the escape.
-    let escape = (start..(start + 5).min(at))
-        .rev()
-        .find(|end| digits::escape_ends_at(bytes, *end + 1));
+    let escape =
+        (start..(start + 5).min(at)).rev().find(|end| digits::escape_ends_at(bytes, *end + 1));
     if let Some(last) = escape {
         start = last + 1;
     }
@@ -131,20 +109,14 @@ fn is_domain(byte: u8) -> bool {
 /// Labels of letters, digits and inner hyphens; the last of at least two letters.
 fn is_domain_name(domain: &[u8]) -> bool {
     let mut labels = domain.split(|byte| *byte == b'.');
-    let top = domain
-        .rsplit(|byte| *byte == b'.')
-        .next()
-        .unwrap_or_default();
+    let top = domain.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     labels.all(|label| !label.is_empty() && !label.starts_with(b"-") && !label.ends_with(b"-"))
         && top.len() >= 2
         && top.iter().all(u8::is_ascii_alphabetic)
 }
 
 fn is_handle(handle: &[u8]) -> bool {
-    let listed = |list: &[&str]| {
-        list.iter()
-            .any(|one| handle.eq_ignore_ascii_case(one.as_bytes()))
-    };
+    let listed = |list: &[&str]| list.iter().any(|one| handle.eq_ignore_ascii_case(one.as_bytes()));
     let generic = GENERIC_HANDLE.contains(&handle.len())
         && handle[0].is_ascii_alphabetic()
         && handle.iter().all(u8::is_ascii_alphanumeric)
@@ -154,9 +126,6 @@ fn is_handle(handle: &[u8]) -> bool {
 
 /// `bytes` without the dots and hyphens that end a sentence rather than a domain.
 fn without_punctuation(bytes: &[u8]) -> &[u8] {
-    let end = bytes
-        .iter()
-        .rposition(u8::is_ascii_alphanumeric)
-        .map_or(0, |last| last + 1);
+    let end = bytes.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
     &bytes[..end]
 }

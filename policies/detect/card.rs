@@ -6,14 +6,8 @@
 use super::digits::{Number, Separator};
 
 /// How cards are printed; an ungrouped number has a shape of one group.
-const SHAPES: &[&[u8]] = &[
-    &[4, 4, 4, 4],
-    &[4, 6, 5],
-    &[4, 6, 4],
-    &[4, 4, 4, 4, 3],
-    &[4, 4, 4, 1],
-    &[6, 13],
-];
+const SHAPES: &[&[u8]] =
+    &[&[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 4, 3], &[4, 4, 4, 1], &[6, 13]];
 
 /// One issuer range: first to last prefix, both of `digits` digits, and its lengths.
 struct Issuer {
@@ -24,12 +18,7 @@ struct Issuer {
 }
 
 const fn issuer(first: u32, last: u32, digits: usize, lengths: &'static [usize]) -> Issuer {
-    Issuer {
-        first,
-        last,
-        digits,
-        lengths,
-    }
+    Issuer { first, last, digits, lengths }
 }
 
 /// Prefixes in use, from the networks' public rules: Visa, Mastercard, American Express, Diners,
@@ -66,9 +55,7 @@ pub(super) fn is(number: &Number<'_>) -> bool {
     let digits = number.digits();
     let grouped = number.shape().len() > 1;
     let printed = !grouped
-        || (number
-            .separator
-            .is_some_and(|one| one != Separator::Bracket)
+        || (number.separator.is_some_and(|one| one != Separator::Bracket)
             && SHAPES.contains(&number.shape()));
     digits.len() >= 13
         && printed
@@ -79,9 +66,8 @@ pub(super) fn is(number: &Number<'_>) -> bool {
 
 fn known_issuer(digits: &[u8]) -> bool {
     ISSUERS.iter().any(|issuer| {
-        let prefix = digits[..issuer.digits]
-            .iter()
-            .fold(0, |prefix, digit| prefix * 10 + u32::from(*digit));
+        let prefix =
+            digits[..issuer.digits].iter().fold(0, |prefix, digit| prefix * 10 + u32::from(*digit));
         (issuer.first..=issuer.last).contains(&prefix) && issuer.lengths.contains(&digits.len())
     })
 }

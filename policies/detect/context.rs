@@ -10,9 +10,7 @@ const STRETCH_MAX: usize = 64;
 /// words and `phone_number` too; a digit ends the search.
 pub(super) fn words_before(bytes: &[u8], at: usize, window: usize) -> Words<'_> {
     let start = at.saturating_sub(window.min(STRETCH_MAX));
-    Words {
-        rest: &bytes[start..at],
-    }
+    Words { rest: &bytes[start..at] }
 }
 
 /// Iterator of [`words_before`].
@@ -45,9 +43,7 @@ impl<'a> Iterator for Words<'a> {
 
 /// Whether `word` is one of `words`, which are in lower case.
 pub(super) fn is_one_of(word: &[u8], words: &[&str]) -> bool {
-    words
-        .iter()
-        .any(|candidate| word.eq_ignore_ascii_case(candidate.as_bytes()))
+    words.iter().any(|candidate| word.eq_ignore_ascii_case(candidate.as_bytes()))
 }
 
 #[cfg(test)]

@@ -105,10 +105,7 @@ impl Number<'_> {
 impl Cluster {
     /// The cluster that `run` stands in, looking no further left than `floor`.
     pub(super) fn around(bytes: &[u8], run: Range<usize>, floor: usize) -> Self {
-        let mut cluster = Self {
-            groups: [Group::default(); GROUPS_MAX],
-            len: 0,
-        };
+        let mut cluster = Self { groups: [Group::default(); GROUPS_MAX], len: 0 };
         let mut lead = [Group::default(); 3];
         let mut lead_len = 0;
         let mut start = run.start;
@@ -116,32 +113,20 @@ impl Cluster {
             let Some((group, separator)) = group_before(bytes, start, floor) else {
                 break;
             };
-            lead[lead_len] = Group {
-                start: group.start,
-                end: group.end,
-                separator,
-            };
+            lead[lead_len] = Group { start: group.start, end: group.end, separator };
             lead_len += 1;
             start = group.start;
         }
         for group in lead[..lead_len].iter().rev() {
             cluster.push(*group);
         }
-        cluster.push(Group {
-            start: run.start,
-            end: run.end,
-            separator: Separator::Space,
-        });
+        cluster.push(Group { start: run.start, end: run.end, separator: Separator::Space });
         while cluster.len < GROUPS_MAX {
             let Some((separator, group)) = group_after(bytes, cluster.end()) else {
                 break;
             };
             cluster.groups[cluster.len - 1].separator = separator;
-            cluster.push(Group {
-                start: group.start,
-                end: group.end,
-                separator: Separator::Space,
-            });
+            cluster.push(Group { start: group.start, end: group.end, separator: Separator::Space });
         }
         cluster
     }
@@ -186,9 +171,7 @@ impl Cluster {
             separator: None,
             uniform: true,
         };
-        let all = groups
-            .iter()
-            .flat_map(|group| &bytes[group.start..group.end]);
+        let all = groups.iter().flat_map(|group| &bytes[group.start..group.end]);
         for (slot, byte) in number.digits.iter_mut().zip(all) {
             *slot = byte - b'0';
         }
@@ -196,9 +179,7 @@ impl Cluster {
             *slot = u8::try_from(group.end - group.start).unwrap_or(u8::MAX);
         }
         let inner = &groups[..groups.len() - 1];
-        number.uniform = inner
-            .windows(2)
-            .all(|pair| pair[0].separator == pair[1].separator);
+        number.uniform = inner.windows(2).all(|pair| pair[0].separator == pair[1].separator);
         if number.uniform {
             number.separator = inner.first().map(|group| group.separator);
         }
@@ -209,15 +190,8 @@ impl Cluster {
 /// The run of digits around `at` (which must be a digit), no further left than `floor` and without
 /// the digits of a `\uXXXX` escape.
 pub(super) fn run_around(bytes: &[u8], at: usize, floor: usize) -> Range<usize> {
-    let left = bytes[floor..at]
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let right = bytes[at..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let left = bytes[floor..at].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let right = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let end = at + right;
     let start = behind_unicode_escape(bytes, at - left).min(end);
     start..end
@@ -233,13 +207,7 @@ fn behind_unicode_escape(bytes: &[u8], start: usize) -> usize {
 
 /// Whether the backslash at `at` is live: an even number of backslashes stands before it.
 fn is_escape(bytes: &[u8], at: usize) -> bool {
-    bytes[..at]
-        .iter()
-        .rev()
-        .take_while(|byte| **byte == b'\\')
-        .count()
-        % 2
-        == 0
+    bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
 }
 
 /// Whether an escape (`\n`, `\u00e9`) ends just before `at`.
@@ -292,22 +260,13 @@ fn ends_with_digit(bytes: &[u8]) -> bool {
 /// Whether the word that `bytes` ends with is not empty and hexadecimal throughout, as the parts of
 /// a UUID are.
 fn ends_with_hex_word(bytes: &[u8]) -> bool {
-    let start = bytes
-        .iter()
-        .rev()
-        .take(64)
-        .take_while(|byte| byte.is_ascii_alphanumeric())
-        .count();
+    let start = bytes.iter().rev().take(64).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let word = &bytes[bytes.len() - start..];
     !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn starts_with_hex_word(bytes: &[u8]) -> bool {
-    let end = bytes
-        .iter()
-        .take(64)
-        .take_while(|byte| byte.is_ascii_alphanumeric())
-        .count();
+    let end = bytes.iter().take(64).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let word = &bytes[..end];
     !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit)
 }

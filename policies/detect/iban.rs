@@ -108,9 +108,7 @@ pub(super) fn around(bytes: &[u8], run: &Range<usize>, floor: usize) -> Option<R
 /// The IBAN that begins at `start`, if there is one.
 fn at(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let country = bytes.get(start..start + 2)?;
-    let (_, length) = LENGTHS
-        .iter()
-        .find(|(code, _)| code.as_slice() == country)?;
+    let (_, length) = LENGTHS.iter().find(|(code, _)| code.as_slice() == country)?;
     if !digits::begins(bytes, start) {
         return None;
     }
@@ -138,11 +136,8 @@ fn end_of(bytes: &[u8], start: usize, length: usize) -> Option<usize> {
 /// moved to the end, letters as 10 to 35.
 fn mod_97(text: &[u8]) -> u32 {
     let characters = || text.iter().filter(|byte| **byte != b' ');
-    characters()
-        .skip(4)
-        .chain(characters().take(4))
-        .fold(0, |remainder, byte| match byte {
-            b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,
-            _ => (remainder * 100 + u32::from(byte.wrapping_sub(b'A')) + 10) % 97,
-        })
+    characters().skip(4).chain(characters().take(4)).fold(0, |remainder, byte| match byte {
+        b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,
+        _ => (remainder * 100 + u32::from(byte.wrapping_sub(b'A')) + 10) % 97,
+    })
 }

@@ -85,11 +85,7 @@ pub fn find(text: &str) -> Option<&'static str> {
 
 /// Like [`find`], over the text of a JSON document with its escapes undone.
 pub fn find_in_json(json: &str) -> Option<&'static str> {
-    if json.as_bytes().contains(&b'\\') {
-        find(&unescape(json))
-    } else {
-        find(json)
-    }
+    if json.as_bytes().contains(&b'\\') { find(&unescape(json)) } else { find(json) }
 }
 
 impl Phrases {
@@ -101,21 +97,13 @@ impl Phrases {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            reader.line(line).map_err(|reason| Error::Line {
-                line: index + 1,
-                reason,
-            })?;
+            reader.line(line).map_err(|reason| Error::Line { line: index + 1, reason })?;
         }
         let gate = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(&reader.gate)?;
-        Ok(Self {
-            gate,
-            literals: reader.literals,
-            phrases: reader.phrases,
-            words: reader.words,
-        })
+        Ok(Self { gate, literals: reader.literals, phrases: reader.phrases, words: reader.words })
     }
 
     /// How many phrases it has.
@@ -166,11 +154,7 @@ impl Phrases {
             }
             if let Some(id) = self.words.get(&word) {
                 let behind = text[at + character.len_utf8()..].trim_start();
-                tokens.push(Token {
-                    ordinal,
-                    word: *id,
-                    colon: behind.starts_with(':'),
-                });
+                tokens.push(Token { ordinal, word: *id, colon: behind.starts_with(':') });
             }
             word.clear();
             ordinal += 1;
@@ -194,11 +178,8 @@ impl Phrase {
         let Some((first, rest)) = self.elements.split_first() else {
             return false;
         };
-        let mut reached: Vec<usize> = tokens
-            .iter()
-            .filter(|token| fits(first, token))
-            .map(|token| token.ordinal)
-            .collect();
+        let mut reached: Vec<usize> =
+            tokens.iter().filter(|token| fits(first, token)).map(|token| token.ordinal).collect();
         for element in rest {
             if reached.is_empty() {
                 return false;
@@ -206,10 +187,7 @@ impl Phrase {
             let mut from = 0;
             let mut next = Vec::new();
             for token in tokens.iter().filter(|token| fits(element, token)) {
-                while reached
-                    .get(from)
-                    .is_some_and(|at| at + element.gap + 1 < token.ordinal)
-                {
+                while reached.get(from).is_some_and(|at| at + element.gap + 1 < token.ordinal) {
                     from += 1;
                 }
                 if reached.get(from).is_some_and(|at| *at < token.ordinal) {
@@ -238,43 +216,29 @@ impl Reader {
             self.literals.push(Some(name.trim().to_owned()));
             return Ok(());
         }
-        let (name, elements) = line
-            .split_once(": ")
-            .ok_or("expected `name: elements` or `name = text`")?;
-        let mut phrase = Phrase {
-            name: name.trim().to_owned(),
-            elements: Vec::new(),
-        };
+        let (name, elements) =
+            line.split_once(": ").ok_or("expected `name: elements` or `name = text`")?;
+        let mut phrase = Phrase { name: name.trim().to_owned(), elements: Vec::new() };
         let (mut gap, mut gated) = (0, false);
         for item in elements.split_whitespace() {
             if let Some(words) = item.strip_prefix("..") {
-                gap = words
-                    .parse()
-                    .map_err(|_| format!("`{item}` is not a gap such as `..3`"))?;
+                gap = words.parse().map_err(|_| format!("`{item}` is not a gap such as `..3`"))?;
                 continue;
             }
             let marked = item.strip_prefix('!');
             gated |= marked.is_some();
-            phrase
-                .elements
-                .push(self.element(marked.unwrap_or(item), gap, marked.is_some())?);
+            phrase.elements.push(self.element(marked.unwrap_or(item), gap, marked.is_some())?);
             gap = 0;
         }
         if !gated || phrase.elements.len() < 2 {
-            return Err(format!(
-                "`{name}` needs two elements or more, one of them with a `!`"
-            ));
+            return Err(format!("`{name}` needs two elements or more, one of them with a `!`"));
         }
         self.phrases.push(phrase);
         Ok(())
     }
 
     fn element(&mut self, alternatives: &str, gap: usize, gate: bool) -> Result<Element, String> {
-        let mut element = Element {
-            gap,
-            words: Vec::new(),
-            colon: alternatives.ends_with(':'),
-        };
+        let mut element = Element { gap, words: Vec::new(), colon: alternatives.ends_with(':') };
         for word in alternatives.split('|') {
             let word = word.trim_end_matches(':').to_ascii_lowercase();
             if word.is_empty() || !word.chars().all(is_inside) {
@@ -325,9 +289,7 @@ fn escaped_units(tail: &str) -> Vec<u16> {
         .and_then(|digits| u16::from_str_radix(digits, 16).ok())
     {
         units.push(unit);
-        rest = rest
-            .and_then(|digits| digits.get(4..))
-            .and_then(|next| next.strip_prefix("\\u"));
+        rest = rest.and_then(|digits| digits.get(4..)).and_then(|next| next.strip_prefix("\\u"));
     }
     units
 }

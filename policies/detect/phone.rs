@@ -55,17 +55,12 @@ const TWO_DIGIT_CODES: &[u8] = &[
 ];
 
 /// First two digits of the three-digit country codes.
-const THREE_DIGIT_LEADS: &[u8] = &[
-    21, 22, 23, 24, 25, 26, 29, 35, 37, 38, 42, 50, 59, 67, 68, 69, 80, 85, 87, 88, 96, 97, 99,
-];
+const THREE_DIGIT_LEADS: &[u8] =
+    &[21, 22, 23, 24, 25, 26, 29, 35, 37, 38, 42, 50, 59, 67, 68, 69, 80, 85, 87, 88, 96, 97, 99];
 
 /// Whether `number` is a phone number.
 pub(super) fn is(number: &Number<'_>) -> bool {
-    if number.has_plus() {
-        is_international(number)
-    } else {
-        is_indian_mobile(number)
-    }
+    if number.has_plus() { is_international(number) } else { is_indian_mobile(number) }
 }
 
 fn is_international(number: &Number<'_>) -> bool {
@@ -110,11 +105,7 @@ fn is_indian_mobile(number: &Number<'_>) -> bool {
 
 /// Whether it is all of a string, and its halves are not round, as two amounts would be.
 fn fills_string(number: &Number<'_>) -> bool {
-    number.fills_string()
-        && !number
-            .digits()
-            .chunks(5)
-            .any(|half| half.ends_with(&[0, 0]))
+    number.fills_string() && !number.digits().chunks(5).any(|half| half.ends_with(&[0, 0]))
 }
 
 fn is_named(number: &Number<'_>) -> bool {

@@ -49,6 +49,19 @@ impl Detector {
             Self::Upi => "UPI id",
         }
     }
+
+    /// The word that stands in for what was taken out, as in `[redacted:card]`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::PaymentCard => "card",
+            Self::Aadhaar => "aadhaar",
+            Self::Pan => "pan",
+            Self::Iban => "iban",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Upi => "upi",
+        }
+    }
 }
 
 /// One identifier found in a text.
@@ -121,18 +134,12 @@ fn scan_digits(bytes: &[u8], out: &mut Vec<Hit>) {
 fn visit_run(bytes: &[u8], run: Range<usize>, floor: usize, out: &mut Vec<Hit>) -> usize {
     if let Some(range) = pan::around(bytes, &run) {
         let end = range.end;
-        out.push(Hit {
-            range,
-            detector: Detector::Pan,
-        });
+        out.push(Hit { range, detector: Detector::Pan });
         return end;
     }
     if let Some(range) = iban::around(bytes, &run, floor) {
         let end = range.end;
-        out.push(Hit {
-            range,
-            detector: Detector::Iban,
-        });
+        out.push(Hit { range, detector: Detector::Iban });
         return end;
     }
     let cluster = Cluster::around(bytes, run, floor);
@@ -156,13 +163,7 @@ fn visit_cluster(bytes: &[u8], cluster: &Cluster, out: &mut Vec<Hit>) {
             } else {
                 return None;
             };
-            Some((
-                to,
-                Hit {
-                    range: number.range_with_sign(detector),
-                    detector,
-                },
-            ))
+            Some((to, Hit { range: number.range_with_sign(detector), detector }))
         });
         match hit {
             Some((to, hit)) => {

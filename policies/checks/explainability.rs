@@ -36,10 +36,11 @@ impl Policy for Explainability {
         if !may_have_list(message.payload().text()) {
             return Ok(Judgement::Allow);
         }
-        match unexplained(&payload::value(message)?, String::new()) {
+        match unexplained(&payload::value(message)?) {
             None => Ok(Judgement::Allow),
-            Some(place) => Ok(Judgement::deny(format!(
-                "`{place}` has no rationale; say in `rationale` why it was found"
+            Some(path) => Ok(Judgement::deny(format!(
+                "`{}` has no rationale; say in `rationale` why it was found",
+                pointer(&path)
             ))),
         }
     }
@@ -52,22 +53,31 @@ fn may_have_list(text: &str) -> bool {
     NAMES.as_ref().is_none_or(|names| names.is_match(text)) || text.contains("\\u")
 }
 
-/// The pointer of the first finding without a rationale in `value`, which stands at `pointer`.
-fn unexplained(value: &Value, pointer: String) -> Option<String> {
+/// The path of the first finding without a rationale in `value`, innermost step first.
+fn unexplained(value: &Value) -> Option<Vec<String>> {
+    let behind = |step: String, mut path: Vec<String>| {
+        path.push(step);
+        path
+    };
     match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| unexplained(item, format!("{pointer}/{index}"))),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            unexplained(item).map(|path| behind(index.to_string(), path))
+        }),
         Value::Object(fields) => fields.iter().find_map(|(name, field)| {
-            let inner = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
             let bare = field.as_array().filter(|_| LISTS.contains(&name.as_str()));
-            bare.and_then(|items| items.iter().position(|item| !has_rationale(item)))
-                .map(|index| format!("{inner}/{index}"))
-                .or_else(|| unexplained(field, inner))
+            let path = bare
+                .and_then(|items| items.iter().position(|item| !has_rationale(item)))
+                .map(|index| vec![index.to_string()])
+                .or_else(|| unexplained(field))?;
+            Some(behind(name.replace('~', "~0").replace('/', "~1"), path))
         }),
         _ => None,
     }
+}
+
+/// A path as a JSON pointer.
+fn pointer(path: &[String]) -> String {
+    path.iter().rev().fold(String::new(), |pointer, step| pointer + "/" + step)
 }
 
 fn has_rationale(item: &Value) -> bool {

@@ -5,7 +5,8 @@
 //! those passes Verhoeff by chance. So the form decides:
 //!
 //! - grouped 4-4-4 with one kind of separator: an Aadhaar number, unless the groups are all years
-//!   or all round (a row of amounts), or a hyphen ties it to another word;
+//!   or all round, or, without its name, a hyphen ties it to another word or it stands in a longer
+//!   row of such groups (a row of amounts);
 //! - ungrouped: only if `aadhaar`, `uidai` or `uid` stands as a word within 24 bytes before it, and
 //!   never directly behind a `/` (a reference inside a narration).
 
@@ -65,11 +66,11 @@ fn is_grouped(number: &Number<'_>) -> bool {
         number.range.start.checked_sub(1).map(|at| number.bytes[at]),
         number.bytes.get(number.range.end).copied(),
     );
-    let tied = (before == Some(b'-') || after == Some(b'-')) && !is_named(number);
+    let tied = before == Some(b'-') || after == Some(b'-');
     matches!(number.separator, Some(Separator::Space | Separator::Dash))
         && !years
         && !round
-        && !tied
+        && (is_named(number) || !(tied || number.in_row))
 }
 
 fn is_named(number: &Number<'_>) -> bool {

@@ -10,6 +10,10 @@ use super::pii::Detector;
 /// Most groups that one cluster holds; a longer row of numbers is looked at in pieces.
 const GROUPS_MAX: usize = 12;
 
+/// How many groups two pieces of a longer row share: one less than the longest shape has (a card
+/// of 19 digits).
+const GROUPS_SHARED: usize = 4;
+
 /// Most digits in any identifier (a 19-digit card).
 pub(super) const DIGITS_MAX: usize = 19;
 
@@ -58,6 +62,8 @@ pub(super) struct Number<'a> {
     pub(super) separator: Option<Separator>,
     /// Whether all separators are alike (true for a single group).
     pub(super) uniform: bool,
+    /// Whether one more group of four digits stands before or behind it, as in a row of amounts.
+    pub(super) in_row: bool,
 }
 
 impl Number<'_> {
@@ -131,6 +137,11 @@ impl Cluster {
         cluster
     }
 
+    fn is_of_four(&self, index: usize) -> bool {
+        let group = self.groups[..self.len].get(index);
+        group.is_some_and(|group| group.end - group.start == 4)
+    }
+
     fn push(&mut self, group: Group) {
         self.groups[self.len] = group;
         self.len += 1;
@@ -141,8 +152,18 @@ impl Cluster {
         self.len
     }
 
+    /// Where to look for the next cluster: behind this one, or, if the row of groups was too long
+    /// for one cluster, at its last groups, so that no number is cut in two.
+    pub(super) fn resume(&self) -> usize {
+        if self.len < GROUPS_MAX {
+            self.end()
+        } else {
+            self.groups[GROUPS_MAX - GROUPS_SHARED].start
+        }
+    }
+
     /// Behind the last digit.
-    pub(super) fn end(&self) -> usize {
+    fn end(&self) -> usize {
         self.groups[self.len - 1].end
     }
 
@@ -170,6 +191,11 @@ impl Cluster {
             groups_len: groups.len(),
             separator: None,
             uniform: true,
+            in_row: from
+                .checked_sub(1)
+                .into_iter()
+                .chain([to])
+                .any(|beside| self.is_of_four(beside)),
         };
         let all = groups.iter().flat_map(|group| &bytes[group.start..group.end]);
         for (slot, byte) in number.digits.iter_mut().zip(all) {

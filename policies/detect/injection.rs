@@ -60,7 +60,7 @@ pub struct Phrases {
     gate: AhoCorasick,
     /// What the gate looks for: the name of a literal phrase, or none for a mere word.
     literals: Vec<Option<String>>,
-    phrases: Vec<Phrase>,
+    worded: Vec<Phrase>,
     words: HashMap<String, u16>,
 }
 
@@ -103,12 +103,12 @@ impl Phrases {
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(&reader.gate)?;
-        Ok(Self { gate, literals: reader.literals, phrases: reader.phrases, words: reader.words })
+        Ok(Self { gate, literals: reader.literals, worded: reader.worded, words: reader.words })
     }
 
     /// How many phrases it has.
     pub fn len(&self) -> usize {
-        self.phrases.len() + self.literals.iter().flatten().count()
+        self.worded.len() + self.literals.iter().flatten().count()
     }
 
     /// Whether it has none.
@@ -133,7 +133,7 @@ impl Phrases {
             return None;
         }
         let tokens = self.tokens(&text);
-        let phrase = self.phrases.iter().find(|phrase| phrase.is_in(&tokens))?;
+        let phrase = self.worded.iter().find(|phrase| phrase.is_in(&tokens))?;
         Some(&phrase.name)
     }
 
@@ -205,7 +205,7 @@ impl Phrase {
 struct Reader {
     gate: Vec<String>,
     literals: Vec<Option<String>>,
-    phrases: Vec<Phrase>,
+    worded: Vec<Phrase>,
     words: HashMap<String, u16>,
 }
 
@@ -233,7 +233,7 @@ impl Reader {
         if !gated || phrase.elements.len() < 2 {
             return Err(format!("`{name}` needs two elements or more, one of them with a `!`"));
         }
-        self.phrases.push(phrase);
+        self.worded.push(phrase);
         Ok(())
     }
 

@@ -86,8 +86,7 @@ fn is_international(number: &Number<'_>) -> bool {
 fn is_indian_mobile(number: &Number<'_>) -> bool {
     let rest = match number.digits() {
         digits @ [_, _, _, _, _, _, _, _, _, _] => digits,
-        [0, rest @ ..] if rest.len() == 10 => rest,
-        [9, 1, rest @ ..] if rest.len() == 10 => rest,
+        [0, rest @ ..] | [9, 1, rest @ ..] if rest.len() == 10 => rest,
         _ => return false,
     };
     if rest[0] < 6 {

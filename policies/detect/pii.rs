@@ -143,12 +143,12 @@ fn visit_run(bytes: &[u8], run: Range<usize>, floor: usize, out: &mut Vec<Hit>) 
         return end;
     }
     let cluster = Cluster::around(bytes, run, floor);
-    visit_cluster(bytes, &cluster, out);
-    cluster.end()
+    visit_cluster(bytes, &cluster, out)
 }
 
-/// Tries every window of groups, longest first, from the left.
-fn visit_cluster(bytes: &[u8], cluster: &Cluster, out: &mut Vec<Hit>) {
+/// Tries every window of groups, longest first, from the left; returns where the pass goes on.
+fn visit_cluster(bytes: &[u8], cluster: &Cluster, out: &mut Vec<Hit>) -> usize {
+    let mut resume = cluster.resume();
     let count = cluster.len();
     let mut from = 0;
     while from < count {
@@ -167,12 +167,14 @@ fn visit_cluster(bytes: &[u8], cluster: &Cluster, out: &mut Vec<Hit>) {
         });
         match hit {
             Some((to, hit)) => {
+                resume = resume.max(hit.range.end);
                 out.push(hit);
                 from = to;
             }
             None => from += 1,
         }
     }
+    resume
 }
 
 #[cfg(test)]

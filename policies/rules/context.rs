@@ -34,17 +34,16 @@ pub(super) fn with<T>(
     evaluate: impl FnOnce(&Context<'static, 'static>) -> T,
 ) -> Result<T, PolicyError> {
     let last = LAST.with(RefCell::take).filter(|last| is_same(&last.message, message));
-    let converted = match last {
-        Some(converted) => converted,
-        None => {
-            let mut context = Context::with_env(env.clone());
-            context.add_variable_from_value(MESSAGE.path, value(message)?);
-            Converted { message: message.clone(), context }
-        }
-    };
+    let converted = last.map_or_else(|| convert(message, env), Ok)?;
     let outcome = evaluate(&converted.context);
     LAST.with(|last| *last.borrow_mut() = Some(converted));
     Ok(outcome)
+}
+
+fn convert(message: &Message, env: &Arc<Env>) -> Result<Converted, PolicyError> {
+    let mut context = Context::with_env(env.clone());
+    context.add_variable_from_value(MESSAGE.path, value(message)?);
+    Ok(Converted { message: message.clone(), context })
 }
 
 /// Whether two messages are one: they share every part that a condition can see.

@@ -227,8 +227,7 @@ fn line_start(text: &str, start: usize, line: usize) -> usize {
 
 /// The line of a byte, counted from 1.
 pub(crate) fn line_at(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().get(..at.min(text.len())).unwrap_or_default();
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + text.match_indices('\n').take_while(|(line_end, _)| *line_end < at).count()
 }
 
 /// A problem of TOML itself or of an unknown key, with the nearest known key.

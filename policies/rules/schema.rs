@@ -152,8 +152,9 @@ impl Type {
     /// Whether values of the two types can be equal.
     pub(super) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Text | Self::Classification, Self::Text | Self::Classification) => true,
+            (Self::Any, _)
+            | (_, Self::Any)
+            | (Self::Text | Self::Classification, Self::Text | Self::Classification) => true,
             (Self::List(one), Self::List(two)) => one.meets(two),
             (one, two) => one == two,
         }
@@ -168,7 +169,7 @@ pub(crate) fn nearest<'a>(
     candidates
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() + 2) / 3)
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
         .min()
         .map(|(_, candidate)| candidate)
 }

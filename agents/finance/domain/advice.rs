@@ -82,12 +82,7 @@ pub fn recommend(book: &Book<'_>, anomalies: &Anomalies, recurring: &Recurring) 
     let mut items: Vec<Advice> = Vec::new();
     items.extend(deficit(book));
     items.extend(claims(anomalies));
-    items.extend(
-        recurring
-            .items
-            .iter()
-            .filter_map(|item| price_rise(book, item)),
-    );
+    items.extend(recurring.items.iter().filter_map(|item| price_rise(book, item)));
     items.extend(overlapping(book, recurring));
     items.extend(back_to_median(book));
     items.extend(trims(book));
@@ -99,11 +94,7 @@ pub fn recommend(book: &Book<'_>, anomalies: &Anomalies, recurring: &Recurring) 
     });
     let more = items.len().saturating_sub(ITEMS_MAX) as u32;
     items.truncate(ITEMS_MAX);
-    Recommendations {
-        currency: book.currency(),
-        items,
-        more,
-    }
+    Recommendations { currency: book.currency(), items, more }
 }
 
 fn shown(book: &Book<'_>, amount_minor: i64) -> String {
@@ -121,9 +112,7 @@ fn deficit(book: &Book<'_>) -> Option<Advice> {
     let totals = totals(book, None);
     let months = months_touched(book);
     let monthly = ratio(totals.net_minor.saturating_neg(), 1, months)?;
-    let largest = by_category(book, None)
-        .into_iter()
-        .find(|one| one.amount_minor > 0);
+    let largest = by_category(book, None).into_iter().find(|one| one.amount_minor > 0);
     (totals.net_minor < 0).then(|| Advice {
         kind: Kind::Deficit,
         title: "Spending exceeds income: review the largest categories first".to_owned(),
@@ -140,10 +129,7 @@ fn deficit(book: &Book<'_>) -> Option<Advice> {
 }
 
 fn claims(anomalies: &Anomalies) -> impl Iterator<Item = Advice> + '_ {
-    let twice = anomalies
-        .findings
-        .iter()
-        .filter(|found| found.rule == Rule::Duplicate);
+    let twice = anomalies.findings.iter().filter(|found| found.rule == Rule::Duplicate);
     twice.map(|found| Advice {
         kind: Kind::ClaimRefund,
         title: format!("Claim a refund if this was a mistake: {}", found.title),
@@ -157,19 +143,13 @@ fn claims(anomalies: &Anomalies) -> impl Iterator<Item = Advice> + '_ {
 
 fn price_rise(book: &Book<'_>, item: &Item) -> Option<Advice> {
     let rise = item.price_rise.as_ref().filter(|_| item.next.is_some())?;
-    if Taxonomy::bundled()
-        .get(&item.code)
-        .is_none_or(|one| one.essential || one.opaque)
-    {
+    if Taxonomy::bundled().get(&item.code).is_none_or(|one| one.essential || one.opaque) {
         return None;
     }
     let noun = item.interval.noun();
     Some(Advice {
         kind: Kind::PriceRise,
-        title: format!(
-            "Ask {} for the old price, or look for an alternative",
-            item.merchant
-        ),
+        title: format!("Ask {} for the old price, or look for an alternative", item.merchant),
         rationale: format!(
             "it rose from {} to {} per {noun} on {}, {} more a year",
             shown(book, rise.old_minor),
@@ -203,11 +183,7 @@ fn overlapping(book: &Book<'_>, recurring: &Recurring) -> Vec<Advice> {
         if items.len() < 2 || cheapest.merchant == dearest.merchant {
             continue;
         }
-        let names: Vec<&str> = items
-            .iter()
-            .map(|item| item.merchant.as_str())
-            .take(5)
-            .collect();
+        let names: Vec<&str> = items.iter().map(|item| item.merchant.as_str()).take(5).collect();
         advice.push(Advice {
             kind: Kind::OverlappingSubscriptions,
             title: format!(
@@ -244,10 +220,7 @@ fn back_to_median(book: &Book<'_>) -> Vec<Advice> {
         .take(TRIMMED_MAX)
         .map(|change| Advice {
             kind: Kind::BackToMedian,
-            title: format!(
-                "Bring {} back to its usual level",
-                change.name.to_lowercase()
-            ),
+            title: format!("Bring {} back to its usual level", change.name.to_lowercase()),
             rationale: format!(
                 "{} in {} against {} in {}",
                 shown(book, change.current_minor),
@@ -274,10 +247,7 @@ fn trims(book: &Book<'_>) -> Vec<Advice> {
             let impact = ratio(group.amount_minor, TRIM_PERCENT, 100 * months)?;
             Some(Advice {
                 kind: Kind::Trim,
-                title: format!(
-                    "Spend {TRIM_PERCENT} % less on {}",
-                    group.name.to_lowercase()
-                ),
+                title: format!("Spend {TRIM_PERCENT} % less on {}", group.name.to_lowercase()),
                 rationale: format!(
                     "{} over {} payment(s) in {months} calendar month(s); it is among the largest \
                      categories that are not essential",
@@ -331,10 +301,7 @@ mod tests {
     #[test]
     fn a_price_rise_and_a_rise_of_a_category_come_before_trimming() {
         let found = advise(&half_a_year());
-        assert_eq!(
-            (found.items[0].kind, found.items[0].impact_minor),
-            (Kind::PriceRise, 15_000)
-        );
+        assert_eq!((found.items[0].kind, found.items[0].impact_minor), (Kind::PriceRise, 15_000));
         assert_eq!(
             (found.items[1].kind, found.items[1].impact_minor),
             (Kind::BackToMedian, 320_300)
@@ -343,24 +310,15 @@ mod tests {
 
     #[test]
     fn duplicates_overlaps_and_a_deficit_are_named() {
-        let mut lines = vec![
-            ("2026-03-05", "Amazon", "", -9_900),
-            ("2026-03-05", "Amazon", "", -9_900),
-        ];
+        let mut lines =
+            vec![("2026-03-05", "Amazon", "", -9_900), ("2026-03-05", "Amazon", "", -9_900)];
         for date in ["2026-01-07", "2026-02-07", "2026-03-07"] {
             lines.push((date, "Netflix", "", -64_900));
             lines.push((date, "Spotify", "", -11_900));
         }
-        let kinds: Vec<Kind> = advise(&statement(lines))
-            .items
-            .iter()
-            .map(|item| item.kind)
-            .collect();
-        for kind in [
-            Kind::Deficit,
-            Kind::ClaimRefund,
-            Kind::OverlappingSubscriptions,
-        ] {
+        let kinds: Vec<Kind> =
+            advise(&statement(lines)).items.iter().map(|item| item.kind).collect();
+        for kind in [Kind::Deficit, Kind::ClaimRefund, Kind::OverlappingSubscriptions] {
             assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
         }
     }

@@ -74,10 +74,7 @@ pub fn afford(book: &Book<'_>, amount_minor: i64, monthly: bool) -> Affordabilit
     let expenses: Vec<i64> = recent.iter().map(|bucket| bucket.expense_minor).collect();
     let surplus_minor = median(&surpluses);
     let after = |surplus: &i64| surplus.saturating_sub(amount_minor);
-    let short = surpluses
-        .iter()
-        .filter(|surplus| after(surplus) < 0)
-        .count();
+    let short = surpluses.iter().filter(|surplus| after(surplus) < 0).count();
     let balance_minor = book.balance_minor();
     let months_to_save = surplus_minor
         .filter(|surplus| *surplus > 0 && !monthly)
@@ -137,10 +134,7 @@ mod tests {
         // The months leave 47,350, 47,349, 47,348, 47,197, 47,196 and, with a second order, 43,995;
         // their median is 47,272.50.
         let judged = afford(&book, 1_500_000, true);
-        assert_eq!(
-            (judged.verdict, judged.short_months, judged.months),
-            (Verdict::Yes, 0, 6)
-        );
+        assert_eq!((judged.verdict, judged.short_months, judged.months), (Verdict::Yes, 0, 6));
         let judged = afford(&book, 4_500_000, true);
         assert_eq!((judged.verdict, judged.short_months), (Verdict::Yes, 1));
         let judged = afford(&book, 4_722_000, true);
@@ -159,10 +153,7 @@ mod tests {
     #[test]
     fn a_single_amount_counts_the_months_it_takes() {
         let judged = afford(&half_a_year().book(), 10_000_000, false);
-        assert_eq!(
-            (judged.verdict, judged.months_to_save),
-            (Verdict::Tight, Some(3))
-        );
+        assert_eq!((judged.verdict, judged.months_to_save), (Verdict::Tight, Some(3)));
     }
 
     proptest! {

@@ -132,12 +132,7 @@ pub fn analyse(book: &Book<'_>) -> Analysis {
         merchants,
         merchants_more,
         rejected: ledger.rejected_count,
-        rejects: ledger
-            .rejects
-            .iter()
-            .take(REJECTS_LISTED_MAX)
-            .cloned()
-            .collect(),
+        rejects: ledger.rejects.iter().take(REJECTS_LISTED_MAX).cloned().collect(),
     }
 }
 
@@ -215,18 +210,12 @@ fn grouped<'a>(
     let mut growing: Vec<Option<Growing<'a>>> = Vec::new();
     growing.resize_with(groups, || None);
     let mut all_minor = 0_i64;
-    for row in book
-        .rows()
-        .filter(|row| row.is_spending() && within(period, row))
-    {
+    for row in book.rows().filter(|row| row.is_spending() && within(period, row)) {
         let Some(slot) = growing.get_mut(key(&row)) else {
             continue;
         };
-        let group = slot.get_or_insert_with(|| Growing {
-            amount_minor: 0,
-            count: 0,
-            largest: Vec::new(),
-        });
+        let group =
+            slot.get_or_insert_with(|| Growing { amount_minor: 0, count: 0, largest: Vec::new() });
         all_minor = all_minor.saturating_add(row.spend_minor());
         group.amount_minor = group.amount_minor.saturating_add(row.spend_minor());
         group.count = group.count.saturating_add(1);

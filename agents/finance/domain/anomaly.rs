@@ -98,10 +98,8 @@ pub fn anomalies(book: &Book<'_>) -> Anomalies {
     let mut findings = passing::pass_through(book);
     findings.extend(duplicate::duplicates(book, &debits));
     findings.extend(outliers(book, &debits));
-    let outlying: BTreeSet<u32> = findings
-        .iter()
-        .flat_map(|found| found.lines.iter().copied())
-        .collect();
+    let outlying: BTreeSet<u32> =
+        findings.iter().flat_map(|found| found.lines.iter().copied()).collect();
     findings.extend(
         new_payees(book, &debits)
             .into_iter()
@@ -116,12 +114,7 @@ pub fn anomalies(book: &Book<'_>) -> Anomalies {
     let more = findings.len().saturating_sub(FINDINGS_MAX) as u32;
     findings.truncate(FINDINGS_MAX);
     let examined = u32::try_from(book.ledger().entries.len()).unwrap_or(u32::MAX);
-    Anomalies {
-        currency: book.currency(),
-        findings,
-        more,
-        examined,
-    }
+    Anomalies { currency: book.currency(), findings, more, examined }
 }
 
 /// Amount for a person.
@@ -141,10 +134,8 @@ fn outliers(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
         }
     }
     let mut found = Vec::new();
-    let own_group: Vec<bool> = by_merchant
-        .iter()
-        .map(|rows| rows.len() >= GROUP_ROWS_MIN)
-        .collect();
+    let own_group: Vec<bool> =
+        by_merchant.iter().map(|rows| rows.len() >= GROUP_ROWS_MIN).collect();
     for (rows, name) in by_merchant.into_iter().zip(book.merchant_names()) {
         found.extend(outliers_of(book, rows, name, |_| true));
     }
@@ -152,10 +143,7 @@ fn outliers(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
         // What a transfer, cash or an unplaced row should cost cannot be known from its category,
         // nor can the price of one essential from another (a term's fees, a year's premium).
         let taxonomy = Taxonomy::bundled();
-        if taxonomy
-            .get(code)
-            .is_none_or(|one| one.opaque || one.essential)
-        {
+        if taxonomy.get(code).is_none_or(|one| one.opaque || one.essential) {
             continue;
         }
         let alone = |row: &Row<'_>| !own_group.get(row.merchant as usize).is_some_and(|own| *own);
@@ -176,22 +164,14 @@ fn outliers_of(
     }
     rows.sort_by_key(|row| (row.spend_minor(), row.line));
     let amounts: Vec<i64> = rows.iter().map(Row::spend_minor).collect();
-    let logs: Vec<f64> = amounts
-        .iter()
-        .map(|amount| (*amount as f64).max(1.0).ln())
-        .collect();
+    let logs: Vec<f64> = amounts.iter().map(|amount| (*amount as f64).max(1.0).ln()).collect();
     let (Some(middle), Some(spread)) = (median_float(&logs), mad(&logs)) else {
         return Vec::new();
     };
     let robust = rows.len() >= MODIFIED_Z_ROWS_MIN && spread > 1e-9;
     let mut found = Vec::new();
     let upper = rows.len() / 2;
-    for (at, row) in rows
-        .iter()
-        .enumerate()
-        .skip(upper)
-        .filter(|(_, row)| asked(row))
-    {
+    for (at, row) in rows.iter().enumerate().skip(upper).filter(|(_, row)| asked(row)) {
         let amount = amounts[at];
         let (usual, score) = if robust {
             let score = from_float(0.6745 * (logs[at] - middle) / spread * 1_000.0);
@@ -208,16 +188,7 @@ fn outliers_of(
             }
             (usual, None)
         };
-        found.push(outlier(
-            book,
-            row,
-            &Judged {
-                group,
-                usual,
-                score,
-                rows: rows.len(),
-            },
-        ));
+        found.push(outlier(book, row, &Judged { group, usual, score, rows: rows.len() }));
     }
     found
 }
@@ -276,10 +247,7 @@ fn new_payees(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
     let Some(usual) = median_of_sorted(&amounts).filter(|_| amounts.len() >= 20) else {
         return Vec::new();
     };
-    let high = amounts
-        .get(amounts.len() * 95 / 100)
-        .copied()
-        .unwrap_or(i64::MAX);
+    let high = amounts.get(amounts.len() * 95 / 100).copied().unwrap_or(i64::MAX);
     let mut in_order: Vec<&Row<'_>> = debits.iter().collect();
     in_order.sort_by_key(|row| (row.date, row.line));
     let mut seen = vec![false; book.merchant_names().len()];
@@ -336,25 +304,17 @@ mod tests {
     fn the_third_of_three_payments_is_remarked_on() {
         let statement = ten_rows();
         let found = anomalies(&statement.book());
-        let [only] = found.findings.as_slice() else {
-            panic!("{:?}", found.findings)
-        };
+        let [only] = found.findings.as_slice() else { panic!("{:?}", found.findings) };
         assert_eq!((only.rule, only.amount_minor), (Rule::Outlier, 200_000));
         assert_eq!(only.lines, [8]);
         // The median of 350.00 and 450.00 is 400.00, a fifth of 2,000.00.
-        assert!(
-            only.title.contains("5.0 times the usual ₹400.00"),
-            "{}",
-            only.title
-        );
+        assert!(only.title.contains("5.0 times the usual ₹400.00"), "{}", only.title);
     }
 
     #[test]
     fn many_payments_are_judged_by_the_modified_z_score() {
         // Eight payments of 400.00 to 470.00 and one of 1,600.00.
-        let dates = (1..=8)
-            .map(|day| format!("2026-01-{:02}", day * 3))
-            .collect::<Vec<_>>();
+        let dates = (1..=8).map(|day| format!("2026-01-{:02}", day * 3)).collect::<Vec<_>>();
         let mut lines: Vec<_> = dates
             .iter()
             .zip(0..)
@@ -362,9 +322,7 @@ mod tests {
             .collect();
         lines.push(("2026-01-29", "Swiggy", "", -160_000));
         let found = anomalies(&statement(lines).book());
-        let [only] = found.findings.as_slice() else {
-            panic!("{:?}", found.findings)
-        };
+        let [only] = found.findings.as_slice() else { panic!("{:?}", found.findings) };
         // ln 44000 = 10.69194 is the median, the MAD is ln(44/42) = 0.04652, so that
         // 0.6745·ln(160/44)/0.04652 = 18.718.
         assert_eq!(only.score_milli, Some(18_718));
@@ -374,12 +332,7 @@ mod tests {
     fn equal_prices_with_a_small_step_are_no_outliers() {
         let dates: Vec<String> = (1..=9).map(|month| format!("2025-{month:02}-07")).collect();
         let lines = dates.iter().zip(0..).map(|(date, step)| {
-            (
-                date.as_str(),
-                "Netflix",
-                "",
-                if step < 8 { -64_900 } else { -79_900 },
-            )
+            (date.as_str(), "Netflix", "", if step < 8 { -64_900 } else { -79_900 })
         });
         assert!(anomalies(&statement(lines).book()).findings.is_empty());
     }
@@ -392,16 +345,9 @@ mod tests {
             .zip(0..)
             .map(|(date, step)| (date.as_str(), "BigBasket", "", -30_000 - step * 500))
             .collect();
-        lines.push((
-            "2026-02-20",
-            "UPI/412345678901/RAVI TRADERS/ravi@ybl",
-            "",
-            -4_000_000,
-        ));
+        lines.push(("2026-02-20", "UPI/412345678901/RAVI TRADERS/ravi@ybl", "", -4_000_000));
         let found = anomalies(&statement(lines).book());
-        let [only] = found.findings.as_slice() else {
-            panic!("{:?}", found.findings)
-        };
+        let [only] = found.findings.as_slice() else { panic!("{:?}", found.findings) };
         assert_eq!((only.rule, only.amount_minor), (Rule::NewPayee, 4_000_000));
     }
 

@@ -76,21 +76,13 @@ impl Row<'_> {
     /// Minor units received that are not a matched refund; 0 otherwise.
     #[must_use]
     pub fn income_minor(&self) -> i64 {
-        if self.refund {
-            0
-        } else {
-            self.amount_minor.max(0)
-        }
+        if self.refund { 0 } else { self.amount_minor.max(0) }
     }
 
     /// Minor units spent; negative for a matched refund, 0 for income.
     #[must_use]
     pub fn spend_minor(&self) -> i64 {
-        if self.amount_minor < 0 || self.refund {
-            self.amount_minor.saturating_neg()
-        } else {
-            0
-        }
+        if self.amount_minor < 0 || self.refund { self.amount_minor.saturating_neg() } else { 0 }
     }
 
     /// Whether the row counts as spending, refunds included.
@@ -112,36 +104,20 @@ impl<'a> Book<'a> {
         categories: &'a Categories,
     ) -> Result<Self, Error> {
         let expected = ledger.entries.len();
-        let lengths = [
-            ("merchant", merchants.of_row.len()),
-            ("category", categories.of_row.len()),
-        ];
+        let lengths = [("merchant", merchants.of_row.len()), ("category", categories.of_row.len())];
         if let Some((overlay, found)) = lengths.into_iter().find(|(_, found)| *found != expected) {
-            return Err(Error::Length {
-                overlay,
-                found,
-                expected,
-            });
+            return Err(Error::Length { overlay, found, expected });
         }
         let merchant = merchants.of_row.iter().map(|at| *at as usize);
         if let Some(index) = merchant.clone().find(|at| *at >= merchants.names.len()) {
-            return Err(Error::Index {
-                overlay: "merchant",
-                index,
-            });
+            return Err(Error::Index { overlay: "merchant", index });
         }
         let category = categories.of_row.iter().map(|at| usize::from(*at));
         if let Some(index) = category.clone().find(|at| *at >= categories.codes.len()) {
-            return Err(Error::Index {
-                overlay: "category",
-                index,
-            });
+            return Err(Error::Index { overlay: "category", index });
         }
-        let refund_code = categories
-            .codes
-            .iter()
-            .position(|code| &**code == REFUND)
-            .map(|at| at as u16);
+        let refund_code =
+            categories.codes.iter().position(|code| &**code == REFUND).map(|at| at as u16);
         let first = ledger.entries.iter().map(|entry| entry.date).min();
         let last = ledger.entries.iter().map(|entry| entry.date).max();
         Ok(Self {
@@ -209,19 +185,13 @@ impl<'a> Book<'a> {
     /// The merchant's name of a row.
     #[must_use]
     pub fn merchant_of(&self, row: &Row<'_>) -> &'a str {
-        self.merchants
-            .names
-            .get(row.merchant as usize)
-            .map_or("", |name| name)
+        self.merchants.names.get(row.merchant as usize).map_or("", |name| name)
     }
 
     /// The category code of a row.
     #[must_use]
     pub fn code_of(&self, row: &Row<'_>) -> &'a str {
-        self.categories
-            .codes
-            .get(usize::from(row.category))
-            .map_or("", |code| code)
+        self.categories.codes.get(usize::from(row.category)).map_or("", |code| code)
     }
 
     /// The balance after the latest row that states one.
@@ -233,9 +203,7 @@ impl<'a> Book<'a> {
         let ascending = self.ledger.entries.first().map(|row| row.date)
             <= self.ledger.entries.last().map(|row| row.date);
         let at_of = |at: usize| if ascending { at } else { usize::MAX - at };
-        dated
-            .max_by_key(|(date, at, _)| (*date, at_of(*at)))
-            .map(|(_, _, balance)| balance)
+        dated.max_by_key(|(date, at, _)| (*date, at_of(*at))).map(|(_, _, balance)| balance)
     }
 }
 
@@ -258,9 +226,7 @@ fn refunded(ledger: &Ledger, merchants: &Merchants, categories: &Categories) -> 
             }
         }
     }
-    most.into_iter()
-        .map(|slot| slot.map(|(_, category)| category))
-        .collect()
+    most.into_iter().map(|slot| slot.map(|(_, category)| category)).collect()
 }
 
 #[cfg(test)]
@@ -278,36 +244,18 @@ mod tests {
         let book = statement.book();
         let rows: Vec<Row<'_>> = book.rows().collect();
         assert_eq!(book.code_of(&rows[1]), "shopping:online");
-        assert_eq!(
-            (rows[1].income_minor(), rows[1].spend_minor()),
-            (0, -40_000)
-        );
+        assert_eq!((rows[1].income_minor(), rows[1].spend_minor()), (0, -40_000));
         assert_eq!((rows[2].income_minor(), rows[2].spend_minor()), (5_000, 0));
     }
 
     #[test]
     fn overlays_of_another_ledger_are_refused() {
         let statement = statement([("2026-01-02", "Amazon order", "", -100)]);
-        let short = Merchants {
-            names: Vec::new(),
-            of_row: Vec::new(),
-        };
+        let short = Merchants { names: Vec::new(), of_row: Vec::new() };
         let error = Book::new(&statement.ledger, &short, &statement.categories).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the merchant overlay covers 0 rows, the ledger has 1"
-        );
-        let wild = Categories {
-            codes: Vec::new(),
-            of_row: vec![7],
-        };
+        assert_eq!(error.to_string(), "the merchant overlay covers 0 rows, the ledger has 1");
+        let wild = Categories { codes: Vec::new(), of_row: vec![7] };
         let error = Book::new(&statement.ledger, &statement.merchants, &wild).unwrap_err();
-        assert_eq!(
-            error,
-            Error::Index {
-                overlay: "category",
-                index: 7
-            }
-        );
+        assert_eq!(error, Error::Index { overlay: "category", index: 7 });
     }
 }

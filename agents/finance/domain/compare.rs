@@ -85,11 +85,8 @@ pub fn compare(book: &Book<'_>, month: Option<MonthKey>, against: Against) -> Co
     let current = month.unwrap_or(MonthKey::of(last));
     let partial = MonthKey::of(last) == current && days_between(last, current.last()) > EDGE_DAYS;
     let to_day = if partial { last.day() } else { 31 };
-    let label = if partial {
-        format!("{} up to day {to_day}", current.long())
-    } else {
-        current.long()
-    };
+    let label =
+        if partial { format!("{} up to day {to_day}", current.long()) } else { current.long() };
     if MonthKey::of(first) > current || MonthKey::of(last) < current {
         let reason = format!("the statement has no rows for {}", current.long());
         return nothing(&label, &reason);
@@ -117,20 +114,8 @@ pub fn compare(book: &Book<'_>, month: Option<MonthKey>, against: Against) -> Co
         (Against::EarlierMonths, 2..) => format!("the median of {} earlier months", earlier.len()),
         _ => one.long(),
     };
-    let against = if partial {
-        format!("{against} up to the same day")
-    } else {
-        against
-    };
-    weigh(
-        book,
-        &Weighed {
-            current,
-            earlier,
-            to_day,
-        },
-        (label, against),
-    )
+    let against = if partial { format!("{against} up to the same day") } else { against };
+    weigh(book, &Weighed { current, earlier, to_day }, (label, against))
 }
 
 fn nothing(current: &str, reason: &str) -> Comparison {
@@ -156,10 +141,7 @@ fn weigh(book: &Book<'_>, months: &Weighed, labels: (String, String)) -> Compari
     let mut current = vec![0_i64; codes.len()];
     let mut largest: Vec<Vec<Row<'_>>> = vec![Vec::new(); codes.len()];
     let mut earlier = vec![vec![0_i64; months.earlier.len()]; codes.len()];
-    for row in book
-        .rows()
-        .filter(|row| row.is_spending() && row.date.day() <= months.to_day)
-    {
+    for row in book.rows().filter(|row| row.is_spending() && row.date.day() <= months.to_day) {
         let (month, category) = (MonthKey::of(row.date), usize::from(row.category));
         let slot = if month == months.current {
             keep_largest(&mut largest[category], row, LINES_MAX);
@@ -194,11 +176,7 @@ fn weigh(book: &Book<'_>, months: &Weighed, labels: (String, String)) -> Compari
             })
         })
         .collect();
-    risen.sort_by(|a, b| {
-        b.extra_minor
-            .cmp(&a.extra_minor)
-            .then_with(|| a.code.cmp(&b.code))
-    });
+    risen.sort_by(|a, b| b.extra_minor.cmp(&a.extra_minor).then_with(|| a.code.cmp(&b.code)));
     risen.truncate(CHANGES_MAX);
     Comparison {
         current: labels.0,
@@ -221,10 +199,7 @@ mod tests {
         let statement = ten_rows();
         let found = compare(&statement.book(), None, Against::PreviousMonth);
         let reason = found.nothing.unwrap();
-        assert!(
-            reason.contains("does not cover all of December 2025"),
-            "{reason}"
-        );
+        assert!(reason.contains("does not cover all of December 2025"), "{reason}");
     }
 
     #[test]
@@ -234,10 +209,7 @@ mod tests {
         assert_eq!(found.against, "the median of 5 earlier months");
         let food = &found.risen[0];
         // 300,600 + 320,000 against the median of 300,100 to 300,500.
-        assert_eq!(
-            (food.code.as_str(), food.current_minor),
-            ("food:delivery", 620_600)
-        );
+        assert_eq!((food.code.as_str(), food.current_minor), ("food:delivery", 620_600));
         assert_eq!((food.earlier_minor, food.extra_minor), (300_300, 320_300));
         assert_eq!(food.rise_bp, Some(10_666));
         assert_eq!(food.lines.len(), 2);
@@ -255,10 +227,7 @@ mod tests {
         ]);
         let found = compare(&statement.book(), None, Against::PreviousMonth);
         assert_eq!(found.current, "February 2026 up to day 5");
-        assert_eq!(
-            (found.risen[0].current_minor, found.risen[0].earlier_minor),
-            (20_000, 10_000)
-        );
+        assert_eq!((found.risen[0].current_minor, found.risen[0].earlier_minor), (20_000, 10_000));
     }
 
     proptest! {

@@ -153,9 +153,6 @@ mod tests {
         assert_eq!(january.plus(-1).to_string(), "2025-12");
         assert_eq!(january.plus(-1).long(), "December 2025");
         assert_eq!(MonthKey(i32::MAX).first(), Date::MAX);
-        assert_eq!(
-            days_between(date!(2025 - 12 - 31), date!(2026 - 01 - 01)),
-            1
-        );
+        assert_eq!(days_between(date!(2025 - 12 - 31), date!(2026 - 01 - 01)), 1);
     }
 }

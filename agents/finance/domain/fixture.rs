@@ -26,10 +26,8 @@ impl Statement {
 pub(super) type Line<'a> = (&'a str, &'a str, &'a str, i64);
 
 pub(super) fn statement<'a>(lines: impl IntoIterator<Item = Line<'a>>) -> Statement {
-    let entries = lines
-        .into_iter()
-        .zip(2..)
-        .map(|((date, description, stated, amount), line)| Entry {
+    let entries =
+        lines.into_iter().zip(2..).map(|((date, description, stated, amount), line)| Entry {
             line,
             date: Day::try_from(date.to_owned()).unwrap().0,
             amount_minor: amount,
@@ -50,11 +48,7 @@ pub(super) fn of_entries(entries: Vec<Entry>) -> Statement {
     };
     let merchants = merchant::merchants(&ledger);
     let categories = taxonomy::categorise(&ledger, &merchants);
-    Statement {
-        ledger,
-        merchants,
-        categories,
-    }
+    Statement { ledger, merchants, categories }
 }
 
 /// The statement that the golden values are computed from.
@@ -81,26 +75,14 @@ pub(super) fn half_a_year() -> Statement {
         let on = |day: u32| format!("2025-{month:02}-{day:02}");
         lines.push((on(1), "NEFT CR-ACME CORP-SALARY", 8_000_000));
         lines.push((on(3), "Rent payment", -2_500_000));
-        lines.push((
-            on(7),
-            "NETFLIX.COM",
-            if month < 4 { -64_900 } else { -79_900 },
-        ));
-        lines.push((
-            on(9),
-            "UPI/412345678901/Swiggy/swiggy@ybl",
-            -300_000 - month * 100,
-        ));
+        lines.push((on(7), "NETFLIX.COM", if month < 4 { -64_900 } else { -79_900 }));
+        lines.push((on(9), "UPI/412345678901/Swiggy/swiggy@ybl", -300_000 - month * 100));
         if month == 6 {
             lines.push((on(20), "UPI/412345678902/Swiggy/swiggy@ybl", -320_000));
         }
         lines.push((on(28), "BigBasket", -400_000));
     }
-    statement(
-        lines
-            .iter()
-            .map(|(date, text, sum)| (date.as_str(), *text, "", *sum)),
-    )
+    statement(lines.iter().map(|(date, text, sum)| (date.as_str(), *text, "", *sum)))
 }
 
 /// Any ledger: up to 60 rows on up to 900 days, a few merchants, amounts from tiny to the extremes.
@@ -132,10 +114,8 @@ pub(super) fn any_statement() -> impl Strategy<Value = Statement> {
         ],
     )
         .prop_map(|(rows, start)| {
-            let entries = rows
-                .into_iter()
-                .zip(2..)
-                .map(|((offset, narration, amount), line)| Entry {
+            let entries =
+                rows.into_iter().zip(2..).map(|((offset, narration, amount), line)| Entry {
                     line,
                     date: plus_days(start, offset),
                     amount_minor: amount,

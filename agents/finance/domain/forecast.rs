@@ -124,9 +124,7 @@ impl Forecast {
     /// The first `months` coming months added up.
     #[must_use]
     pub fn at(&self, months: u32) -> Option<&Horizon> {
-        self.horizons
-            .iter()
-            .find(|horizon| horizon.months == months)
+        self.horizons.iter().find(|horizon| horizon.months == months)
     }
 }
 
@@ -150,17 +148,13 @@ pub fn forecast(book: &Book<'_>) -> Forecast {
         return forecast;
     };
     forecast.based_on = vec![oldest.month.to_string(), latest.month.to_string()];
-    let running: Vec<Stream<'_>> = streams(book)
-        .into_iter()
-        .filter(|stream| stream.next.is_some())
-        .collect();
+    let running: Vec<Stream<'_>> =
+        streams(book).into_iter().filter(|stream| stream.next.is_some()).collect();
     let start = MonthKey::of(last).plus(1);
     forecast.due = due_in(book, &running, start);
     let (method, path) = path(&full, &running, start);
     forecast.method = Some(method);
-    forecast.horizons = (1..=HORIZON_MAX)
-        .map(|months| path.horizon(start, months))
-        .collect();
+    forecast.horizons = (1..=HORIZON_MAX).map(|months| path.horizon(start, months)).collect();
     forecast
 }
 
@@ -189,14 +183,8 @@ impl Path {
         let count = months as usize;
         let net: f64 = self.months.iter().take(count).sum();
         let h = f64::from(months);
-        let level = if self.level_months > 0.0 {
-            h * h / self.level_months
-        } else {
-            0.0
-        };
-        let half = self
-            .sigma
-            .map(|sigma| QUANTILE * sigma * (h + level).sqrt());
+        let level = if self.level_months > 0.0 { h * h / self.level_months } else { 0.0 };
+        let half = self.sigma.map(|sigma| QUANTILE * sigma * (h + level).sqrt());
         Horizon {
             months,
             until: start.plus(months as i32 - 1).to_string(),
@@ -208,37 +196,20 @@ impl Path {
 }
 
 fn path(full: &[Bucket], running: &[Stream<'_>], start: MonthKey) -> (Method, Path) {
-    let nets: Vec<f64> = full
-        .iter()
-        .map(|bucket| bucket.net_minor() as f64)
-        .collect();
+    let nets: Vec<f64> = full.iter().map(|bucket| bucket.net_minor() as f64).collect();
     if full.len() >= 24 {
         let year: Vec<f64> = nets.iter().skip(nets.len() - 12).copied().collect();
         let latest = full.last().map_or(start, |bucket| bucket.month);
         // The last twelve full months, read from the month of the year that comes first.
         let offset = (start.0 - latest.0 - 1).rem_euclid(12) as usize;
-        let months = (0..HORIZON_MAX as usize)
-            .map(|step| year[(step + offset) % 12])
-            .collect();
-        let changes: Vec<f64> = nets
-            .iter()
-            .skip(12)
-            .zip(&nets)
-            .map(|(b, a)| b - a)
-            .collect();
-        let path = Path {
-            months,
-            sigma: deviation(&changes),
-            level_months: 0.0,
-        };
+        let months = (0..HORIZON_MAX as usize).map(|step| year[(step + offset) % 12]).collect();
+        let changes: Vec<f64> = nets.iter().skip(12).zip(&nets).map(|(b, a)| b - a).collect();
+        let path = Path { months, sigma: deviation(&changes), level_months: 0.0 };
         return (Method::SeasonalNaive, path);
     }
     if let [only] = nets.as_slice() {
-        let path = Path {
-            months: vec![*only; HORIZON_MAX as usize],
-            sigma: None,
-            level_months: 0.0,
-        };
+        let path =
+            Path { months: vec![*only; HORIZON_MAX as usize], sigma: None, level_months: 0.0 };
         return (Method::LastMonth, path);
     }
     let recent = &full[full.len().saturating_sub(LOOK_BACK)..];
@@ -248,22 +219,11 @@ fn path(full: &[Bucket], running: &[Stream<'_>], start: MonthKey) -> (Method, Pa
         .collect();
     let due = |step: usize| due_minor(running, start.plus(step as i32)) as f64;
     let slope = if rest.len() >= 6 { trend(&rest) } else { None };
-    let method = if slope.is_some() {
-        Method::TheilSen
-    } else {
-        Method::Median
-    };
+    let method = if slope.is_some() { Method::TheilSen } else { Method::Median };
     let slope = slope.unwrap_or(0.0);
-    let flat: Vec<f64> = rest
-        .iter()
-        .enumerate()
-        .map(|(at, v)| v - slope * at as f64)
-        .collect();
+    let flat: Vec<f64> = rest.iter().enumerate().map(|(at, v)| v - slope * at as f64).collect();
     let level = median_float(&flat).unwrap_or(0.0);
-    let ahead = recent
-        .last()
-        .map_or(0, |bucket| start.0 - bucket.month.0 - 1)
-        .max(0);
+    let ahead = recent.last().map_or(0, |bucket| start.0 - bucket.month.0 - 1).max(0);
     let months = (0..HORIZON_MAX as usize)
         .map(|step| {
             let at = (rest.len() + step) as f64 + f64::from(ahead);
@@ -272,23 +232,13 @@ fn path(full: &[Bucket], running: &[Stream<'_>], start: MonthKey) -> (Method, Pa
         .collect();
     let spread = mad(&flat).map_or(0.0, |mad| 1.4826 * mad);
     let sigma = deviation(&flat).map(|deviation| deviation.max(spread));
-    (
-        method,
-        Path {
-            months,
-            sigma,
-            level_months: rest.len() as f64,
-        },
-    )
+    (method, Path { months, sigma, level_months: rest.len() as f64 })
 }
 
 /// What the running payments took in a past month.
 fn paid_in(running: &[Stream<'_>], month: MonthKey) -> i64 {
     let rows = running.iter().flat_map(|stream| &stream.rows);
-    total(
-        rows.filter(|row| MonthKey::of(row.date) == month)
-            .map(super::book::Row::spend_minor),
-    )
+    total(rows.filter(|row| MonthKey::of(row.date) == month).map(super::book::Row::spend_minor))
 }
 
 /// The days of a coming month on which a running payment falls due.
@@ -337,9 +287,7 @@ fn due_in(book: &Book<'_>, running: &[Stream<'_>], month: MonthKey) -> Vec<Due> 
         })
         .collect();
     due.sort_by(|a, b| {
-        b.amount_minor
-            .cmp(&a.amount_minor)
-            .then_with(|| (a.date, a.line).cmp(&(b.date, b.line)))
+        b.amount_minor.cmp(&a.amount_minor).then_with(|| (a.date, a.line).cmp(&(b.date, b.line)))
     });
     due.truncate(DUE_MAX);
     due
@@ -393,26 +341,16 @@ mod tests {
         for month in 0..24 {
             let (year, number) = (2024 + month / 12, month % 12 + 1);
             lines.push((format!("{year}-{number:02}-01"), "Salary", 5_000_000));
-            let festive = if number == 1 {
-                -3_000_000
-            } else {
-                -1_000_000 - month * 100
-            };
+            let festive = if number == 1 { -3_000_000 } else { -1_000_000 - month * 100 };
             lines.push((format!("{year}-{number:02}-28"), "Swiggy", festive));
         }
         lines.push(("2025-12-31".to_owned(), "Uber", -100));
-        let statement = statement(
-            lines
-                .iter()
-                .map(|(date, text, sum)| (date.as_str(), *text, "", *sum)),
-        );
+        let statement =
+            statement(lines.iter().map(|(date, text, sum)| (date.as_str(), *text, "", *sum)));
         let found = forecast(&statement.book());
         assert_eq!(found.method, Some(Method::SeasonalNaive));
         assert_eq!(found.at(1).unwrap().net_minor, 2_000_000);
-        assert_eq!(
-            found.at(2).unwrap().net_minor,
-            2_000_000 + 4_000_000 - 1_300
-        );
+        assert_eq!(found.at(2).unwrap().net_minor, 2_000_000 + 4_000_000 - 1_300);
     }
 
     proptest! {

@@ -210,10 +210,7 @@ const BANKS: &[&str] = &[
 #[must_use]
 pub fn is_transfer(narration: &str) -> bool {
     let folded = words::fold(narration);
-    folded
-        .split_whitespace()
-        .take(3)
-        .any(|word| TRANSFERS.contains(&word))
+    folded.split_whitespace().take(3).any(|word| TRANSFERS.contains(&word))
 }
 
 /// The merchant's name for display: the known merchant, else what is left of the narration when
@@ -233,26 +230,16 @@ pub fn name(narration: &str) -> String {
     let between = |letter: char| {
         matches!(letter, '/' | '*' | '|' | ':' | ';' | '\\') || (channelled && letter == '-')
     };
-    let from_segments = narration
-        .split(between)
-        .map(clean_segment)
-        .find(|name| !name.is_empty());
+    let from_segments = narration.split(between).map(clean_segment).find(|name| !name.is_empty());
     let from_address = || {
-        let address = narration
-            .split([' ', '/', '-'])
-            .find(|word| word.contains('@'))?;
+        let address = narration.split([' ', '/', '-']).find(|word| word.contains('@'))?;
         let owner = address.split('@').next()?;
-        let letters: String = owner
-            .chars()
-            .map(|letter| if letter.is_alphabetic() { letter } else { ' ' })
-            .collect();
+        let letters: String =
+            owner.chars().map(|letter| if letter.is_alphabetic() { letter } else { ' ' }).collect();
         Some(title(&letters)).filter(|name| name.chars().count() >= 3)
     };
     let whole = || Some(title(narration)).filter(|name| name.chars().any(char::is_alphabetic));
-    from_segments
-        .or_else(from_address)
-        .or_else(whole)
-        .unwrap_or_else(|| UNKNOWN.to_owned())
+    from_segments.or_else(from_address).or_else(whole).unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
 /// What a segment of a narration says about the merchant, or nothing.
@@ -267,16 +254,10 @@ fn clean_segment(segment: &str) -> String {
         .filter(|word| !word.contains('@') && !is_reference(word))
         .collect();
     let is_one_of = |word: &str, list: &[&str]| {
-        let bare: String = word
-            .chars()
-            .filter(|letter| letter.is_alphanumeric())
-            .collect();
+        let bare: String = word.chars().filter(|letter| letter.is_alphanumeric()).collect();
         bare.is_empty() || list.contains(&bare.to_lowercase().as_str())
     };
-    let lead = kept
-        .iter()
-        .take_while(|word| is_one_of(word, CHANNELS))
-        .count();
+    let lead = kept.iter().take_while(|word| is_one_of(word, CHANNELS)).count();
     kept.drain(..lead);
     while kept.len() > 1 && kept.last().is_some_and(|word| is_one_of(word, TAILS)) {
         kept.pop();
@@ -292,11 +273,7 @@ fn clean_segment(segment: &str) -> String {
 /// Whether a word is a reference rather than a name: four or more digits, a masked card, an IFSC.
 fn is_reference(word: &str) -> bool {
     let digits = word.chars().filter(char::is_ascii_digit).count();
-    let masked = word
-        .chars()
-        .filter(|letter| matches!(letter, 'x' | 'X' | '*'))
-        .count()
-        >= 4;
+    let masked = word.chars().filter(|letter| matches!(letter, 'x' | 'X' | '*')).count() >= 4;
     digits >= 4 || (masked && digits > 0)
 }
 
@@ -366,20 +343,11 @@ mod tests {
             ("Swiggy Order #4823", "Swiggy"),
             ("SWIGGY INSTAMART BANGALORE", "Swiggy Instamart"),
             ("NETFLIX.COM 8665797172", "Netflix"),
-            (
-                "UPI-RAHUL SHARMA-rahul@okhdfc-HDFC0001234-412345678901-Rent",
-                "Rahul Sharma",
-            ),
-            (
-                "NEFT CR-HDFC0000001-ACME CORP PVT LTD-N123456789012",
-                "Acme Corp",
-            ),
+            ("UPI-RAHUL SHARMA-rahul@okhdfc-HDFC0001234-412345678901-Rent", "Rahul Sharma"),
+            ("NEFT CR-HDFC0000001-ACME CORP PVT LTD-N123456789012", "Acme Corp"),
             ("IMPS/P2A/412345678901/PRIYA K/HDFC", "Priya K"),
             ("NACH/DR/BAJAJ FINANCE LTD/0012345678", "Bajaj Finance"),
-            (
-                "ACH D- INDIAN CLEARING CORP-000012345",
-                "Indian Clearing Corporation",
-            ),
+            ("ACH D- INDIAN CLEARING CORP-000012345", "Indian Clearing Corporation"),
             ("UPI/412345678901/corner.shop@ybl", "Corner Shop"),
             ("Salary", "Salary"),
             ("Rent payment", "Rent Payment"),
@@ -408,11 +376,7 @@ mod tests {
         let ledger = Ledger {
             currency: crate::finance::domain::money::Currency::INR,
             layout: "plain".into(),
-            entries: vec![
-                entry(2, "Swiggy"),
-                entry(3, "Uber"),
-                entry(4, "UPI/1234/SWIGGY/x@y"),
-            ],
+            entries: vec![entry(2, "Swiggy"), entry(3, "Uber"), entry(4, "UPI/1234/SWIGGY/x@y")],
             rejected_count: 0,
             rejects: Vec::new(),
         };

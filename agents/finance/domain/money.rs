@@ -47,10 +47,7 @@ impl Money {
     /// An amount in minor units.
     #[must_use]
     pub const fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self {
-            amount_minor,
-            currency,
-        }
+        Self { amount_minor, currency }
     }
 
     /// The sum of two amounts of the same currency.
@@ -108,20 +105,14 @@ impl Money {
 
     fn with(self, amount_minor: Option<i64>) -> Result<Self, MoneyError> {
         let amount_minor = amount_minor.ok_or(MoneyError::Overflow)?;
-        Ok(Self {
-            amount_minor,
-            ..self
-        })
+        Ok(Self { amount_minor, ..self })
     }
 }
 
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let grouping = if self.currency == Currency::INR {
-            Grouping::Indian
-        } else {
-            Grouping::Thousands
-        };
+        let grouping =
+            if self.currency == Currency::INR { Grouping::Indian } else { Grouping::Thousands };
         let mut text = String::new();
         if self.amount_minor < 0 {
             text.push('-');
@@ -131,10 +122,7 @@ impl fmt::Display for Money {
         if symbol.ends_with(|letter: char| letter.is_ascii_alphabetic()) {
             text.push(' ');
         }
-        let style = Style {
-            grouping,
-            ..Style::plain(self.currency)
-        };
+        let style = Style { grouping, ..Style::plain(self.currency) };
         push_magnitude(&mut text, self.amount_minor.unsigned_abs(), style);
         formatter.pad(&text)
     }
@@ -150,9 +138,7 @@ pub fn ratio(amount_minor: i64, numerator: i64, denominator: i64) -> Option<i64>
     let quotient = product.unsigned_abs().checked_div(divisor.unsigned_abs())?;
     let remainder = product.unsigned_abs().checked_rem(divisor.unsigned_abs())?;
     let round_up = remainder >= divisor.unsigned_abs().checked_sub(remainder)?;
-    let magnitude = i128::try_from(quotient)
-        .ok()?
-        .checked_add(i128::from(round_up))?;
+    let magnitude = i128::try_from(quotient).ok()?.checked_add(i128::from(round_up))?;
     let negative = (product < 0) != (divisor < 0);
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
@@ -255,10 +241,7 @@ struct Wire {
 
 impl From<Money> for Wire {
     fn from(money: Money) -> Self {
-        Self {
-            amount: money.decimal(),
-            currency: money.currency,
-        }
+        Self { amount: money.decimal(), currency: money.currency }
     }
 }
 
@@ -267,19 +250,11 @@ impl TryFrom<Wire> for Money {
 
     fn try_from(wire: Wire) -> Result<Self, String> {
         let Wire { amount, currency } = wire;
-        if !amount
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
-        {
-            return Err(format!(
-                "`{amount}` is not a plain decimal, such as `1234.50`"
-            ));
+        if !amount.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.')) {
+            return Err(format!("`{amount}` is not a plain decimal, such as `1234.50`"));
         }
         match parse_amount_minor(&amount, currency) {
-            Ok(amount_minor) => Ok(Self {
-                amount_minor,
-                currency,
-            }),
+            Ok(amount_minor) => Ok(Self { amount_minor, currency }),
             Err(error) => Err(format!("amount `{amount}` {error}; {}", error.fix())),
         }
     }
@@ -349,16 +324,7 @@ mod tests {
 
     #[test]
     fn the_wire_refuses_what_is_not_a_plain_decimal() {
-        for amount in [
-            "1e3",
-            "₹5",
-            "1,234.50",
-            "1.234",
-            "",
-            "-",
-            "9223372036854775808",
-            "5 DR",
-        ] {
+        for amount in ["1e3", "₹5", "1,234.50", "1.234", "", "-", "9223372036854775808", "5 DR"] {
             let json = serde_json::json!({ "amount": amount, "currency": "INR" });
             assert!(serde_json::from_value::<Money>(json).is_err(), "{amount}");
         }
@@ -372,10 +338,7 @@ mod tests {
     fn the_schema_describes_the_wire() {
         let schema = schemars::schema_for!(Money);
         assert_eq!(schema.as_value()["properties"]["amount"]["type"], "string");
-        assert_eq!(
-            schema.as_value()["required"],
-            serde_json::json!(["amount", "currency"])
-        );
+        assert_eq!(schema.as_value()["required"], serde_json::json!(["amount", "currency"]));
     }
 
     #[test]
@@ -404,10 +367,7 @@ mod tests {
     fn arithmetic_refuses_overflow_and_mixed_currencies() {
         let rupee = Money::new(1, Currency::INR);
         let dollar = Money::new(1, Currency::USD);
-        assert!(matches!(
-            rupee.checked_add(dollar),
-            Err(MoneyError::CurrencyMismatch(..))
-        ));
+        assert!(matches!(rupee.checked_add(dollar), Err(MoneyError::CurrencyMismatch(..))));
         let most = Money::new(i64::MAX, Currency::INR);
         assert_eq!(most.checked_add(rupee), Err(MoneyError::Overflow));
         let least = Money::new(i64::MIN, Currency::INR);

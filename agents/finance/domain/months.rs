@@ -70,8 +70,5 @@ pub fn buckets(book: &Book<'_>) -> Vec<Bucket> {
 /// The months that the statement covers in full, oldest first.
 #[must_use]
 pub fn full(book: &Book<'_>) -> Vec<Bucket> {
-    buckets(book)
-        .into_iter()
-        .filter(|bucket| bucket.full)
-        .collect()
+    buckets(book).into_iter().filter(|bucket| bucket.full).collect()
 }

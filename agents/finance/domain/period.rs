@@ -26,26 +26,15 @@ impl Period {
     /// One calendar month.
     #[must_use]
     pub fn month(month: MonthKey) -> Self {
-        Self {
-            from: month.first().into(),
-            to: month.last().into(),
-            label: month.long(),
-        }
+        Self { from: month.first().into(), to: month.last().into(), label: month.long() }
     }
 
     /// Whole months from one to another, both included.
     #[must_use]
     pub fn months(from: MonthKey, to: MonthKey) -> Self {
-        let label = if from == to {
-            from.long()
-        } else {
-            format!("{} to {}", from.long(), to.long())
-        };
-        Self {
-            from: from.first().into(),
-            to: to.last().into(),
-            label,
-        }
+        let label =
+            if from == to { from.long() } else { format!("{} to {}", from.long(), to.long()) };
+        Self { from: from.first().into(), to: to.last().into(), label }
     }
 
     /// Whether the day lies in it.
@@ -67,11 +56,7 @@ impl Period {
         } else {
             format!("{} to {}", Day(from), Day(to))
         };
-        Self {
-            from: from.into(),
-            to: to.into(),
-            label,
-        }
+        Self { from: from.into(), to: to.into(), label }
     }
 }
 
@@ -84,32 +69,15 @@ pub struct Parsed {
     pub used: Range<usize>,
 }
 
-const LEADS: &[&str] = &[
-    "in",
-    "during",
-    "for",
-    "of",
-    "on",
-    "over",
-    "within",
-    "the",
-    "throughout",
-];
+const LEADS: &[&str] = &["in", "during", "for", "of", "on", "over", "within", "the", "throughout"];
 
 /// Finds the first period in a question's words.
 #[must_use]
 pub fn parse(words: &[String], last: Date) -> Option<Parsed> {
     let (at, (period, len)) =
         (0..words.len()).find_map(|at| starting_at(words, at, last).map(|found| (at, found)))?;
-    let leads = words[..at]
-        .iter()
-        .rev()
-        .take_while(|word| LEADS.contains(&word.as_str()))
-        .count();
-    Some(Parsed {
-        period,
-        used: at - leads..at + len,
-    })
+    let leads = words[..at].iter().rev().take_while(|word| LEADS.contains(&word.as_str())).count();
+    Some(Parsed { period, used: at - leads..at + len })
 }
 
 fn word(words: &[String], at: usize) -> &str {
@@ -118,9 +86,7 @@ fn word(words: &[String], at: usize) -> &str {
 
 fn starting_at(words: &[String], at: usize, last: Date) -> Option<(Period, usize)> {
     let span = |start: usize, joins: &[&str]| {
-        let joined = (1..=3)
-            .map(|len| start + len)
-            .find(|at| joins.contains(&word(words, *at)))?;
+        let joined = (1..=3).map(|len| start + len).find(|at| joins.contains(&word(words, *at)))?;
         let (to, to_len) = point(words, joined + 1, last)?;
         let (from, from_len) = point(words, start, to.0)?;
         (start + from_len == joined && from.0 <= to.1)
@@ -132,14 +98,7 @@ fn starting_at(words: &[String], at: usize, last: Date) -> Option<(Period, usize
         "since" => {
             let ((from, _), len) = point(words, at + 1, last)?;
             let label = format!("{} to {}", Day(from), Day(last.max(from)));
-            Some((
-                Period {
-                    from: from.into(),
-                    to: last.max(from).into(),
-                    label,
-                },
-                len + 1,
-            ))
+            Some((Period { from: from.into(), to: last.max(from).into(), label }, len + 1))
         }
         _ => None,
     }
@@ -156,10 +115,7 @@ fn starting_at(words: &[String], at: usize, last: Date) -> Option<(Period, usize
 /// Whether a word that can also be something else (`may`, `2000`) is a time here.
 fn is_certain(words: &[String], at: usize) -> bool {
     let before = word(words, at.wrapping_sub(1));
-    let led = matches!(
-        before,
-        "in" | "during" | "of" | "since" | "year" | "last" | "throughout"
-    );
+    let led = matches!(before, "in" | "during" | "of" | "since" | "year" | "last" | "throughout");
     let this = word(words, at);
     if this.parse::<i32>().is_ok() {
         let day_of_month = month_number(word(words, at + 1)).is_some();
@@ -176,11 +132,7 @@ fn range(from: (Date, Date), to: (Date, Date)) -> Period {
     if first.first() == start && final_month.last() == end {
         if first.number() == 1 && final_month.number() == 12 && first.year() == final_month.year() {
             let label = first.year().to_string();
-            return Period {
-                from: start.into(),
-                to: end.into(),
-                label,
-            };
+            return Period { from: start.into(), to: end.into(), label };
         }
         return Period::months(first, final_month);
     }
@@ -238,10 +190,7 @@ fn relative(words: &[String], at: usize, last: Date) -> Option<(Period, usize)> 
         }
         "year" => {
             let year = MonthKey::new(this.year() - back, 1);
-            range(
-                (year.first(), year.last()),
-                (year.first(), year.plus(11).last()),
-            )
+            range((year.first(), year.last()), (year.first(), year.plus(11).last()))
         }
         _ => return None,
     };
@@ -282,10 +231,7 @@ fn point(words: &[String], at: usize, reference: Date) -> Option<((Date, Date), 
         let text = glued.unwrap_or_else(|| word(words, at + 1));
         let long = year(text);
         // `FY25` and `FY 25` name the year in which it ends; `FY 2024-25` that in which it starts.
-        let short = text
-            .parse::<i32>()
-            .ok()
-            .filter(|year| (10..100).contains(year));
+        let short = text.parse::<i32>().ok().filter(|year| (10..100).contains(year));
         let start = long.or(short.map(|year| 2000 + year - 1))?;
         let named = if glued.is_some() { 1 } else { 2 };
         let tail = word(words, at + named).parse::<i32>();
@@ -294,13 +240,7 @@ fn point(words: &[String], at: usize, reference: Date) -> Option<((Date, Date), 
         return Some(((period.from.0, period.to.0), named + usize::from(tail)));
     }
     if let Some(year) = year(this) {
-        return Some((
-            (
-                MonthKey::new(year, 1).first(),
-                MonthKey::new(year, 12).last(),
-            ),
-            1,
-        ));
+        return Some(((MonthKey::new(year, 1).first(), MonthKey::new(year, 12).last()), 1));
     }
     if let (Some(day), Some(month)) = (day_number(this), month_number(word(words, at + 1))) {
         let (month, len) = month_at(month, word(words, at + 2), reference);
@@ -321,11 +261,7 @@ fn month_at(month: u8, next: &str, reference: Date) -> (MonthKey, usize) {
         return (MonthKey::new(year, month), 2);
     }
     let this_year = MonthKey::new(reference.year(), month);
-    let back = if this_year > MonthKey::of(reference) {
-        -12
-    } else {
-        0
-    };
+    let back = if this_year > MonthKey::of(reference) { -12 } else { 0 };
     (this_year.plus(back), 1)
 }
 
@@ -342,9 +278,7 @@ fn ymd(words: &[String], at: usize) -> Option<Date> {
 }
 
 fn year(word: &str) -> Option<i32> {
-    word.parse()
-        .ok()
-        .filter(|year| word.len() == 4 && (1990..=2100).contains(year))
+    word.parse().ok().filter(|year| word.len() == 4 && (1990..=2100).contains(year))
 }
 
 fn day_number(word: &str) -> Option<u8> {
@@ -371,10 +305,7 @@ pub fn number_word(word: &str) -> Option<i32> {
         "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
         "twelve",
     ];
-    let spelt = WORDS
-        .iter()
-        .position(|spelt| *spelt == word)
-        .map(|at| at as i32 + 1);
+    let spelt = WORDS.iter().position(|spelt| *spelt == word).map(|at| at as i32 + 1);
     spelt.or_else(|| word.parse().ok())
 }
 
@@ -396,10 +327,7 @@ pub fn month_number(word: &str) -> Option<u8> {
         "december",
     ];
     let named = |month: &str| word == month || word == &month[..3];
-    let at = MONTHS
-        .iter()
-        .position(|month| named(month))
-        .or((word == "sept").then_some(8))?;
+    let at = MONTHS.iter().position(|month| named(month)).or((word == "sept").then_some(8))?;
     Some(at as u8 + 1)
 }
 
@@ -448,11 +376,7 @@ mod tests {
             ("on 5 January", "2026-01-05", "2026-01-05"),
             ("on January 5th", "2026-01-05", "2026-01-05"),
             ("on 2026-01-05", "2026-01-05", "2026-01-05"),
-            (
-                "between 2026-01-01 and 2026-01-10",
-                "2026-01-01",
-                "2026-01-10",
-            ),
+            ("between 2026-01-01 and 2026-01-10", "2026-01-01", "2026-01-10"),
             ("FY 2024-25", "2024-04-01", "2025-03-31"),
             ("this financial year", "2025-04-01", "2026-03-31"),
             ("yesterday", "2026-01-21", "2026-01-21"),
@@ -464,12 +388,9 @@ mod tests {
 
     #[test]
     fn words_that_only_look_like_time_are_left_alone() {
-        for question in [
-            "may I spend",
-            "can I afford 2000 a month",
-            "top 5 expenses",
-            "subscriptions",
-        ] {
+        for question in
+            ["may I spend", "can I afford 2000 a month", "top 5 expenses", "subscriptions"]
+        {
             check(question, None);
         }
     }

@@ -182,31 +182,19 @@ pub struct Stream<'a> {
 /// Finds recurring payments and describes them.
 #[must_use]
 pub fn recurring(book: &Book<'_>) -> Recurring {
-    let mut items: Vec<Item> = streams(book)
-        .iter()
-        .filter_map(|stream| describe(book, stream))
-        .collect();
+    let mut items: Vec<Item> =
+        streams(book).iter().filter_map(|stream| describe(book, stream)).collect();
     items.sort_by(|a, b| {
         let rank = |item: &Item| (item.next.is_none(), std::cmp::Reverse(item.monthly_minor));
-        rank(a)
-            .cmp(&rank(b))
-            .then_with(|| (&a.merchant, &a.lines).cmp(&(&b.merchant, &b.lines)))
+        rank(a).cmp(&rank(b)).then_with(|| (&a.merchant, &a.lines).cmp(&(&b.merchant, &b.lines)))
     });
     let running = items.iter().filter(|item| item.next.is_some());
     let monthly_minor = total(running.map(|item| item.monthly_minor));
     let more = items.len().saturating_sub(ITEMS_MAX) as u32;
     items.truncate(ITEMS_MAX);
-    let days = book
-        .span()
-        .map_or(0, |(first, last)| days_between(first, last) + 1);
+    let days = book.span().map_or(0, |(first, last)| days_between(first, last) + 1);
     let days_covered = u32::try_from(days).unwrap_or(u32::MAX);
-    Recurring {
-        currency: book.currency(),
-        items,
-        more,
-        monthly_minor,
-        days_covered,
-    }
+    Recurring { currency: book.currency(), items, more, monthly_minor, days_covered }
 }
 
 /// Every recurring payment, in the order of merchants.
@@ -216,10 +204,7 @@ pub fn streams<'a>(book: &Book<'a>) -> Vec<Stream<'a>> {
         return Vec::new();
     };
     let mut by_merchant: Vec<Vec<Row<'a>>> = vec![Vec::new(); book.merchant_names().len()];
-    for row in book
-        .rows()
-        .filter(|row| row.amount_minor < 0 && book.code_of(row) != CASH)
-    {
+    for row in book.rows().filter(|row| row.amount_minor < 0 && book.code_of(row) != CASH) {
         if let Some(rows) = by_merchant.get_mut(row.merchant as usize) {
             rows.push(row);
         }
@@ -264,18 +249,14 @@ fn rhythm<'a>(rows: &[Row<'a>], end: Date) -> Option<Stream<'a>> {
             payments.push(*row);
         }
     }
-    let gaps: Vec<i64> = payments
-        .windows(2)
-        .map(|pair| days_between(pair[0].date, pair[1].date))
-        .collect();
+    let gaps: Vec<i64> =
+        payments.windows(2).map(|pair| days_between(pair[0].date, pair[1].date)).collect();
     let typical = median(&gaps)?;
     let holds = |interval: Interval, gap: i64| {
         let (shortest, longest) = interval.days();
         (shortest..=longest).contains(&gap)
     };
-    let interval = Interval::ALL
-        .into_iter()
-        .find(|interval| holds(*interval, typical))?;
+    let interval = Interval::ALL.into_iter().find(|interval| holds(*interval, typical))?;
     let kept = gaps.iter().filter(|gap| holds(interval, **gap)).count();
     if kept * 5 < gaps.len() * 4 {
         return None;
@@ -296,20 +277,10 @@ fn rhythm<'a>(rows: &[Row<'a>], end: Date) -> Option<Stream<'a>> {
     }
     let fixed = levels(&amounts).len() <= 1 + payments.len().div_ceil(4);
     let last = payments.last()?;
-    let amount_minor = if fixed {
-        last.spend_minor()
-    } else {
-        median(&amounts)?
-    };
+    let amount_minor = if fixed { last.spend_minor() } else { median(&amounts)? };
     let running = days_between(last.date, end) <= interval.days().1;
     let next = running.then(|| interval.next(last.date));
-    Some(Stream {
-        interval,
-        rows: payments,
-        fixed,
-        amount_minor,
-        next,
-    })
+    Some(Stream { interval, rows: payments, fixed, amount_minor, next })
 }
 
 /// Runs of amounts within 1 % of the run's first: (first position, amount).
@@ -349,12 +320,7 @@ fn describe(book: &Book<'_>, stream: &Stream<'_>) -> Option<Item> {
         last: last.date.into(),
         next: stream.next.map(Day),
         price_rise: price_rise(stream),
-        lines: stream
-            .rows
-            .iter()
-            .skip(latest)
-            .map(|row| row.line)
-            .collect(),
+        lines: stream.rows.iter().skip(latest).map(|row| row.line).collect(),
     })
 }
 
@@ -392,11 +358,7 @@ mod tests {
     fn a_subscription_that_rose_is_found_with_its_yearly_cost() {
         let statement = half_a_year();
         let found = recurring(&statement.book());
-        let netflix = found
-            .items
-            .iter()
-            .find(|item| item.merchant == "Netflix")
-            .unwrap();
+        let netflix = found.items.iter().find(|item| item.merchant == "Netflix").unwrap();
         assert!(netflix.subscription && netflix.fixed);
         assert_eq!(netflix.interval, Interval::Monthly);
         assert_eq!(netflix.next.unwrap().to_string(), "2025-07-07");
@@ -405,11 +367,7 @@ mod tests {
         // 150.00 of 649.00 is 23.11 %; twelve times 150.00 is 1,800.00.
         assert_eq!((rise.rise_bp, rise.yearly_minor), (2_311, 180_000));
         assert_eq!(rise.since.to_string(), "2025-04-07");
-        let rent = found
-            .items
-            .iter()
-            .find(|item| item.code == "housing:rent")
-            .unwrap();
+        let rent = found.items.iter().find(|item| item.code == "housing:rent").unwrap();
         assert!(!rent.subscription && rent.price_rise.is_none());
     }
 
@@ -446,27 +404,17 @@ mod tests {
             lines.push((format!("{month}-17"), -120_000));
         }
         lines.push(("2025-04-20".to_owned(), -900_000));
-        let statement = statement(
-            lines
-                .iter()
-                .map(|(date, sum)| (date.as_str(), "AMAZON", "", *sum)),
-        );
+        let statement =
+            statement(lines.iter().map(|(date, sum)| (date.as_str(), "AMAZON", "", *sum)));
         let found = recurring(&statement.book());
-        assert!(
-            found
-                .items
-                .iter()
-                .any(|item| item.amount_minor == 29_900 && item.count == 4)
-        );
+        assert!(found.items.iter().any(|item| item.amount_minor == 29_900 && item.count == 4));
     }
 
     #[test]
     fn two_payments_or_no_rhythm_are_not_recurring() {
         assert!(recurring(&ten_rows().book()).items.is_empty());
-        let twice = [
-            ("2026-01-05", "Netflix", "", -64_900),
-            ("2026-02-05", "Netflix", "", -64_900),
-        ];
+        let twice =
+            [("2026-01-05", "Netflix", "", -64_900), ("2026-02-05", "Netflix", "", -64_900)];
         assert!(recurring(&statement(twice).book()).items.is_empty());
     }
 

@@ -46,11 +46,7 @@ pub fn median_of_sorted(sorted: &[i64]) -> Option<i64> {
 #[must_use]
 pub fn median_of_others(sorted: &[i64], left_out: usize) -> Option<i64> {
     let others = sorted.len().checked_sub(1)?;
-    let at = |rank: usize| {
-        sorted
-            .get(if rank < left_out { rank } else { rank + 1 })
-            .copied()
-    };
+    let at = |rank: usize| sorted.get(if rank < left_out { rank } else { rank + 1 }).copied();
     let upper = at(others / 2)?;
     if others % 2 == 1 {
         return Some(upper);
@@ -68,22 +64,14 @@ pub fn median_float(values: &[f64]) -> Option<f64> {
     if sorted.len() % 2 == 1 {
         return Some(upper);
     }
-    Some(f64::midpoint(
-        *sorted.get((sorted.len() / 2).checked_sub(1)?)?,
-        upper,
-    ))
+    Some(f64::midpoint(*sorted.get((sorted.len() / 2).checked_sub(1)?)?, upper))
 }
 
 /// Median absolute deviation from the median; `None` if there is nothing.
 #[must_use]
 pub fn mad(values: &[f64]) -> Option<f64> {
     let centre = median_float(values)?;
-    median_float(
-        &values
-            .iter()
-            .map(|value| (value - centre).abs())
-            .collect::<Vec<_>>(),
-    )
+    median_float(&values.iter().map(|value| (value - centre).abs()).collect::<Vec<_>>())
 }
 
 /// Sample standard deviation (divided by n − 1); `None` below two values.

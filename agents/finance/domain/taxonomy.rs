@@ -144,26 +144,11 @@ impl Taxonomy {
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
-        let File {
-            category: categories,
-            group: groups,
-        } = toml::from_str(text)?;
-        let codes: HashMap<String, usize> = categories
-            .iter()
-            .enumerate()
-            .map(|(at, one)| (one.code.clone(), at))
-            .collect();
-        let needed = [
-            UNCATEGORIZED,
-            REFUND,
-            TRANSFER_IN,
-            TRANSFER_OUT,
-            INCOME_OTHER,
-            CASH,
-        ];
-        let named = groups
-            .iter()
-            .flat_map(|group| group.members.iter().map(String::as_str));
+        let File { category: categories, group: groups } = toml::from_str(text)?;
+        let codes: HashMap<String, usize> =
+            categories.iter().enumerate().map(|(at, one)| (one.code.clone(), at)).collect();
+        let needed = [UNCATEGORIZED, REFUND, TRANSFER_IN, TRANSFER_OUT, INCOME_OTHER, CASH];
+        let named = groups.iter().flat_map(|group| group.members.iter().map(String::as_str));
         if let Some(missing) = named.chain(needed).find(|code| !codes.contains_key(*code)) {
             return Err(Error::NoCategory(missing.to_owned()));
         }
@@ -173,24 +158,11 @@ impl Taxonomy {
             .enumerate()
             .flat_map(|(at, one)| {
                 let own = [words::fold(&one.code), words::fold(&one.name)];
-                one.stated
-                    .iter()
-                    .map(|text| words::fold(text))
-                    .chain(own)
-                    .map(move |key| (key, at))
+                one.stated.iter().map(|text| words::fold(text)).chain(own).map(move |key| (key, at))
             })
             .collect();
-        let matcher = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(patterns)?;
-        Ok(Self {
-            categories,
-            groups,
-            matcher,
-            rules,
-            stated,
-            codes,
-        })
+        let matcher = AhoCorasick::builder().match_kind(MatchKind::Standard).build(patterns)?;
+        Ok(Self { categories, groups, matcher, rules, stated, codes })
     }
 
     /// Every category, in the order of the file.
@@ -217,19 +189,21 @@ impl Taxonomy {
         self.get(code).map_or(code, |category| &category.name)
     }
 
+    /// The names for display of every known merchant.
+    pub fn merchant_names(&self) -> impl Iterator<Item = &str> {
+        self.categories.iter().flat_map(|one| one.merchants.keys().map(String::as_str))
+    }
+
     /// Whether spending of this category may be advised to shrink.
     #[must_use]
     pub fn trimmable(&self, code: &str) -> bool {
-        self.get(code)
-            .is_some_and(|one| !one.essential && !one.opaque && !one.income)
+        self.get(code).is_some_and(|one| !one.essential && !one.opaque && !one.income)
     }
 
     /// The category that a statement's own word for it means.
     #[must_use]
     pub fn stated(&self, text: &str) -> Option<&Category> {
-        self.stated
-            .get(&words::fold(text))
-            .map(|at| &self.categories[*at])
+        self.stated.get(&words::fold(text)).map(|at| &self.categories[*at])
     }
 
     /// The known merchant in a narration, matched at word boundaries; the longest match wins, then
@@ -247,10 +221,7 @@ impl Taxonomy {
             match &self.rules[hit.pattern().as_usize()] {
                 Rule::Merchant { name, category } if hit.len() > merchant_len => {
                     merchant_len = hit.len();
-                    found.merchant = Some(Known {
-                        name,
-                        category: *category,
-                    });
+                    found.merchant = Some(Known { name, category: *category });
                 }
                 Rule::Keyword { category } => {
                     let income = self.categories[*category].income;
@@ -280,29 +251,16 @@ impl Taxonomy {
     /// credit is a refund, else money from a person, else other income.
     fn place(&self, row: &Placed<'_>) -> usize {
         let found = self.find(&words::fold(row.description));
-        let stated = row
-            .stated
-            .and_then(|text| self.stated.get(&words::fold(text)).copied());
+        let stated = row.stated.and_then(|text| self.stated.get(&words::fold(text)).copied());
         let at = |code: &str| self.codes.get(code).copied().unwrap_or_default();
         if row.credit {
             let stated = stated.filter(|at| self.categories[*at].income);
             let refund = found.merchant.map(|_| at(REFUND));
             let person = merchant::is_transfer(row.description).then(|| at(TRANSFER_IN));
-            return found
-                .income
-                .or(stated)
-                .or(refund)
-                .or(person)
-                .unwrap_or(at(INCOME_OTHER));
+            return found.income.or(stated).or(refund).or(person).unwrap_or(at(INCOME_OTHER));
         }
         let stated = stated.filter(|at| !self.categories[*at].income);
-        let family = |at: usize| {
-            self.categories[at]
-                .code
-                .split(':')
-                .next()
-                .unwrap_or_default()
-        };
+        let family = |at: usize| self.categories[at].code.split(':').next().unwrap_or_default();
         let keyword = found.spending.filter(|keyword| {
             stated.is_none_or(|stated| {
                 family(*keyword) == family(stated) || self.categories[stated].code == UNCATEGORIZED
@@ -310,11 +268,7 @@ impl Taxonomy {
         });
         let person = merchant::is_transfer(row.description).then(|| at(TRANSFER_OUT));
         let known = found.merchant.map(|known| known.category);
-        known
-            .or(keyword)
-            .or(stated)
-            .or(person)
-            .unwrap_or(at(UNCATEGORIZED))
+        known.or(keyword).or(stated).or(person).unwrap_or(at(UNCATEGORIZED))
     }
 }
 
@@ -334,10 +288,7 @@ fn compile(categories: &[Category]) -> (Vec<String>, Vec<Rule>) {
         for (name, texts) in &one.merchants {
             for text in texts {
                 patterns.push(words::fold(text));
-                rules.push(Rule::Merchant {
-                    name: name.as_str().into(),
-                    category,
-                });
+                rules.push(Rule::Merchant { name: name.as_str().into(), category });
             }
         }
         for text in &one.keywords {
@@ -401,29 +352,14 @@ mod tests {
     #[test]
     fn the_bundled_taxonomy_is_sound() {
         let taxonomy = Taxonomy::parse(include_str!("taxonomy.toml")).unwrap();
-        let merchants: usize = taxonomy
-            .categories
-            .iter()
-            .map(|one| one.merchants.len())
-            .sum();
+        let merchants: usize = taxonomy.categories.iter().map(|one| one.merchants.len()).sum();
         assert!(merchants >= 100, "{merchants} merchants");
         let mut patterns: Vec<String> = compile(&taxonomy.categories).0;
         patterns.sort();
-        let twice: Vec<_> = patterns
-            .windows(2)
-            .filter(|pair| pair[0] == pair[1])
-            .collect();
-        assert!(
-            twice.is_empty(),
-            "a word must lead to one category: {twice:?}"
-        );
-        let essentials = [
-            "housing:rent",
-            "tax",
-            "finance:emi",
-            "finance:insurance",
-            "utilities:power",
-        ];
+        let twice: Vec<_> = patterns.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "a word must lead to one category: {twice:?}");
+        let essentials =
+            ["housing:rent", "tax", "finance:emi", "finance:insurance", "utilities:power"];
         for code in essentials {
             assert!(!taxonomy.trimmable(code), "{code}");
         }
@@ -440,11 +376,7 @@ mod tests {
     #[test]
     fn debits_are_placed_by_merchant_keyword_and_stated_category() {
         let cases = [
-            (
-                "UPI/412345678901/Swiggy/swiggy@ybl/Payment",
-                "",
-                "food:delivery",
-            ),
+            ("UPI/412345678901/Swiggy/swiggy@ybl/Payment", "", "food:delivery"),
             ("SWIGGY INSTAMART", "", "food:groceries"),
             ("Electricity bill", "Utilities", "utilities:power"),
             ("Monthly payment", "Utilities", "utilities:other"),

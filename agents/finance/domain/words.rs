@@ -102,10 +102,7 @@ mod tests {
 
     #[test]
     fn splitting_keeps_amounts_whole_and_drops_signs() {
-        assert_eq!(
-            split("Can I afford ₹15,000.50?"),
-            ["can", "i", "afford", "15,000.50"]
-        );
+        assert_eq!(split("Can I afford ₹15,000.50?"), ["can", "i", "afford", "15,000.50"]);
         assert_eq!(split("what's 2026-01-05"), ["whats", "2026", "01", "05"]);
     }
 

@@ -18,17 +18,11 @@ const REFUND_DAYS: i64 = 10;
 pub(super) fn duplicates(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
     let mut charges: BTreeMap<(u32, i64), Vec<Row<'_>>> = BTreeMap::new();
     for row in debits.iter().filter(|row| book.code_of(row) != CASH) {
-        charges
-            .entry((row.merchant, row.amount_minor))
-            .or_default()
-            .push(*row);
+        charges.entry((row.merchant, row.amount_minor)).or_default().push(*row);
     }
     let mut credits: BTreeMap<(u32, i64), Vec<Row<'_>>> = BTreeMap::new();
     for row in book.rows().filter(|row| row.amount_minor > 0) {
-        credits
-            .entry((row.merchant, row.amount_minor))
-            .or_default()
-            .push(row);
+        credits.entry((row.merchant, row.amount_minor)).or_default().push(row);
     }
     let mut found = Vec::new();
     for ((merchant, amount), mut rows) in charges {
@@ -40,13 +34,8 @@ pub(super) fn duplicates(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
         if runs.len() >= HABIT_RUNS || runs.iter().any(|run| run.len() > LINES_MAX) {
             continue;
         }
-        let back = credits
-            .get(&(merchant, amount.saturating_neg()))
-            .map_or(&[][..], Vec::as_slice);
-        found.extend(
-            runs.into_iter()
-                .filter_map(|run| duplicate(book, run, back)),
-        );
+        let back = credits.get(&(merchant, amount.saturating_neg())).map_or(&[][..], Vec::as_slice);
+        found.extend(runs.into_iter().filter_map(|run| duplicate(book, run, back)));
     }
     found
 }
@@ -57,9 +46,7 @@ fn duplicate(book: &Book<'_>, run: &[Row<'_>], back: &[Row<'_>]) -> Option<Findi
         .iter()
         .filter(|credit| (0..=REFUND_DAYS).contains(&days_between(first.date, credit.date)))
         .count();
-    let extra = (run.len() - 1)
-        .checked_sub(returned)
-        .filter(|extra| *extra > 0)?;
+    let extra = (run.len() - 1).checked_sub(returned).filter(|extra| *extra > 0)?;
     let amount = first.spend_minor();
     let when = if first.date == last.date {
         format!("on {}", Day(first.date))
@@ -93,40 +80,25 @@ mod tests {
     fn found(lines: &[Line<'_>]) -> Vec<(i64, Vec<u32>)> {
         let statement = statement(lines.iter().copied());
         let findings = anomalies(&statement.book()).findings;
-        let twice = findings
-            .into_iter()
-            .filter(|found| found.rule == Rule::Duplicate);
-        twice
-            .map(|found| (found.amount_minor, found.lines))
-            .collect()
+        let twice = findings.into_iter().filter(|found| found.rule == Rule::Duplicate);
+        twice.map(|found| (found.amount_minor, found.lines)).collect()
     }
 
     #[test]
     fn a_charge_repeated_the_same_or_the_next_day_is_found() {
-        let same = [
-            ("2026-01-05", "Amazon", "", -9_900),
-            ("2026-01-05", "AMAZON", "", -9_900),
-        ];
+        let same = [("2026-01-05", "Amazon", "", -9_900), ("2026-01-05", "AMAZON", "", -9_900)];
         assert_eq!(found(&same), [(9_900, vec![2, 3])]);
-        let next = [
-            ("2026-01-05", "Amazon", "", -9_900),
-            ("2026-01-06", "AMAZON", "", -9_900),
-        ];
+        let next = [("2026-01-05", "Amazon", "", -9_900), ("2026-01-06", "AMAZON", "", -9_900)];
         assert_eq!(found(&next), [(9_900, vec![2, 3])]);
     }
 
     #[test]
     fn monthly_rent_a_habit_and_a_refunded_charge_are_not_duplicates() {
-        let rent = [
-            ("2026-01-05", "Rent", "", -9_900),
-            ("2026-02-05", "Rent", "", -9_900),
-        ];
+        let rent = [("2026-01-05", "Rent", "", -9_900), ("2026-02-05", "Rent", "", -9_900)];
         assert_eq!(found(&rent), []);
         let dates: Vec<String> = (1..=20).map(|day| format!("2026-01-{day:02}")).collect();
-        let tea: Vec<_> = dates
-            .iter()
-            .map(|date| (date.as_str(), "Tea stall", "", -2_000))
-            .collect();
+        let tea: Vec<_> =
+            dates.iter().map(|date| (date.as_str(), "Tea stall", "", -2_000)).collect();
         assert_eq!(found(&tea), []);
         let refunded = [
             ("2026-01-05", "Amazon", "", -9_900),

@@ -35,19 +35,14 @@ pub(super) fn pass_through(book: &Book<'_>) -> Vec<Finding> {
             .take_while(|row| days_between(first.date, row.date) < WINDOW_DAYS)
             .copied()
             .collect();
-        let finding = (burst.len() >= STRANGERS_MIN)
-            .then(|| judge(book, &burst, &leaving))
-            .flatten();
+        let finding =
+            (burst.len() >= STRANGERS_MIN).then(|| judge(book, &burst, &leaving)).flatten();
         if let Some(finding) = finding {
             at += burst.len();
             found.push(finding);
         } else {
             // The next burst can only begin on a later day.
-            at += burst
-                .iter()
-                .take_while(|row| row.date == first.date)
-                .count()
-                .max(1);
+            at += burst.iter().take_while(|row| row.date == first.date).count().max(1);
         }
     }
     found
@@ -96,10 +91,7 @@ fn judge(book: &Book<'_>, burst: &[Row<'_>], leaving: &[Row<'_>]) -> Option<Find
              after; accounts that are used to pass on other people's money look like this"
         ),
         amount_minor: came,
-        date: gone
-            .last()
-            .map_or(last.date, |row| row.date.max(last.date))
-            .into(),
+        date: gone.last().map_or(last.date, |row| row.date.max(last.date)).into(),
         lines,
         score_milli: None,
     })
@@ -114,20 +106,13 @@ mod tests {
     const STRANGERS: [&str; 6] = ["ABEL", "BORIS", "CHITRA", "DINESH", "EKTA", "FARAH"];
 
     fn bursts(leaves: i64) -> usize {
-        let texts: Vec<String> = STRANGERS
-            .iter()
-            .map(|name| format!("UPI/412345678901/{name}/x@y"))
-            .collect();
-        let mut lines: Vec<_> = texts
-            .iter()
-            .map(|text| ("2026-01-05", text.as_str(), "", 500_000))
-            .collect();
+        let texts: Vec<String> =
+            STRANGERS.iter().map(|name| format!("UPI/412345678901/{name}/x@y")).collect();
+        let mut lines: Vec<_> =
+            texts.iter().map(|text| ("2026-01-05", text.as_str(), "", 500_000)).collect();
         lines.push(("2026-01-06", "IMPS/412345678902/GOPAL/HDFC", "", -leaves));
         let found = anomalies(&statement(lines).book()).findings;
-        found
-            .iter()
-            .filter(|found| found.rule == Rule::PassThrough)
-            .count()
+        found.iter().filter(|found| found.rule == Rule::PassThrough).count()
     }
 
     #[test]

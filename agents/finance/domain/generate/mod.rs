@@ -47,13 +47,7 @@ impl Spec {
     /// The twelve months of 2025.
     #[must_use]
     pub const fn of_2025(seed: u64, layout: LayoutName) -> Self {
-        Self {
-            seed,
-            months: 12,
-            layout,
-            rows: None,
-            start: YEAR_2025,
-        }
+        Self { seed, months: 12, layout, rows: None, start: YEAR_2025 }
     }
 
     fn bounded(&self) -> Self {
@@ -170,20 +164,14 @@ mod tests {
         let entries = generated.ledger.entries.iter();
         let of_month = entries.filter(|entry| u8::from(entry.date.month()) == month);
         let stated = of_month.filter(|entry| entry.stated_category.as_deref() == Some(category));
-        -stated
-            .map(|entry| entry.amount_minor)
-            .filter(|minor| *minor < 0)
-            .sum::<i64>()
+        -stated.map(|entry| entry.amount_minor).filter(|minor| *minor < 0).sum::<i64>()
     }
 
     #[test]
     fn a_seed_fixes_every_byte() {
         let spec = Spec::of_2025(3, LayoutName::DebitCredit);
         assert_eq!(statement(&spec), statement(&spec));
-        let other = Spec {
-            seed: 4,
-            ..spec.clone()
-        };
+        let other = Spec { seed: 4, ..spec.clone() };
         assert_ne!(statement(&spec).bytes, statement(&other).bytes);
     }
 
@@ -191,10 +179,7 @@ mod tests {
     fn the_same_seed_gives_the_same_payments_in_every_layout() {
         let amounts = |layout| {
             let entries = statement(&Spec::of_2025(9, layout)).ledger.entries;
-            entries
-                .into_iter()
-                .map(|e| (e.date, e.amount_minor, e.description))
-                .collect::<Vec<_>>()
+            entries.into_iter().map(|e| (e.date, e.amount_minor, e.description)).collect::<Vec<_>>()
         };
         for layout in LayoutName::ALL {
             assert_eq!(amounts(layout), amounts(LayoutName::Plain), "{layout}");
@@ -206,13 +191,7 @@ mod tests {
         let generated = bundled();
         let kinds: BTreeSet<LabelKind> = generated.truth.iter().map(|label| label.kind).collect();
         assert_eq!(kinds.len(), 14);
-        let count = |kind| {
-            generated
-                .truth
-                .iter()
-                .filter(|label| label.kind == kind)
-                .count()
-        };
+        let count = |kind| generated.truth.iter().filter(|label| label.kind == kind).count();
         assert_eq!(count(LabelKind::Salary), 12);
         assert_eq!(count(LabelKind::MuleBurst), 9);
         for once in [
@@ -240,21 +219,14 @@ mod tests {
             amounts.filter(|minor| minor.signum() == sign).sum()
         };
         // Added up from the file itself with Python's csv and decimal modules.
-        assert_eq!(
-            (entries.len(), sum(1), sum(-1)),
-            (517, 169_489_537, -135_487_399)
-        );
+        assert_eq!((entries.len(), sum(1), sum(-1)), (517, 169_489_537, -135_487_399));
     }
 
     #[test]
     fn labels_name_the_line_of_their_row() {
         let generated = bundled();
         for label in &generated.truth {
-            let row = generated
-                .ledger
-                .entries
-                .iter()
-                .find(|entry| entry.line == label.line);
+            let row = generated.ledger.entries.iter().find(|entry| entry.line == label.line);
             let row = row.unwrap();
             let text = row.description.to_ascii_lowercase();
             let fits = match label.kind {
@@ -282,14 +254,9 @@ mod tests {
         for seed in 0..40 {
             let generated = statement(&Spec::of_2025(seed, LayoutName::Plain));
             for category in ["Food", "Shopping"] {
-                let (november, december) = (
-                    spent(&generated, 11, category),
-                    spent(&generated, 12, category),
-                );
-                assert!(
-                    december > november,
-                    "seed {seed} {category} {november} {december}"
-                );
+                let (november, december) =
+                    (spent(&generated, 11, category), spent(&generated, 12, category));
+                assert!(december > november, "seed {seed} {category} {november} {december}");
             }
             for month in [1, 2, 10, 11] {
                 let entries = generated.ledger.entries.iter();
@@ -302,45 +269,20 @@ mod tests {
 
     #[test]
     fn padding_reaches_the_number_of_rows_and_bounds_hold() {
-        let spec = Spec {
-            rows: Some(5_000),
-            ..Spec::of_2025(1, LayoutName::Us)
-        };
+        let spec = Spec { rows: Some(5_000), ..Spec::of_2025(1, LayoutName::Us) };
         assert_eq!(statement(&spec).ledger.entries.len(), 5_000);
-        let far = Spec {
-            months: u32::MAX,
-            start: Date::MAX,
-            ..spec.clone()
-        };
+        let far = Spec { months: u32::MAX, start: Date::MAX, ..spec.clone() };
         let last = statement(&far).ledger.entries.last().unwrap().date;
         assert_eq!(last.year(), 2068);
-        let none = Spec {
-            months: 0,
-            start: Date::MIN,
-            rows: None,
-            ..spec
-        };
-        assert_eq!(
-            statement(&none).ledger.entries.first().unwrap().date.year(),
-            1970
-        );
+        let none = Spec { months: 0, start: Date::MIN, rows: None, ..spec };
+        assert_eq!(statement(&none).ledger.entries.first().unwrap().date.year(), 1970);
     }
 
     #[test]
     fn a_period_begins_with_its_first_day() {
         let start = date!(2025 - 01 - 15);
-        let spec = Spec {
-            start,
-            months: 1,
-            ..Spec::of_2025(1, LayoutName::Plain)
-        };
-        assert!(
-            statement(&spec)
-                .ledger
-                .entries
-                .iter()
-                .all(|entry| entry.date >= start)
-        );
+        let spec = Spec { start, months: 1, ..Spec::of_2025(1, LayoutName::Plain) };
+        assert!(statement(&spec).ledger.entries.iter().all(|entry| entry.date >= start));
     }
 
     #[test]

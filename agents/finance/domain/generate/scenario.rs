@@ -23,12 +23,7 @@ pub(super) struct Payment {
 pub(super) fn payments(spec: &Spec) -> Vec<Payment> {
     let mut dice = Dice::new(spec.seed);
     let salary_minor = i64::from(dice.between((192, 280))) * 50_000;
-    let mut life = Life {
-        dice,
-        spec,
-        salary_minor,
-        payments: Vec::new(),
-    };
+    let mut life = Life { dice, spec, salary_minor, payments: Vec::new() };
     for index in 0..spec.months {
         let month = MonthOf::nth(spec.start, index);
         life.standing_orders(index, month);
@@ -50,9 +45,8 @@ impl MonthOf {
     fn nth(start: Date, index: u32) -> Self {
         let months = u32::from(u8::from(start.month())) - 1 + index;
         let year = start.year().saturating_add((months / 12).cast_signed());
-        let month = u8::try_from(months % 12 + 1)
-            .ok()
-            .and_then(|month| Month::try_from(month).ok());
+        let month =
+            u8::try_from(months % 12 + 1).ok().and_then(|month| Month::try_from(month).ok());
         let first = month.and_then(|month| Date::from_calendar_date(year, month, 1).ok());
         Self(first.unwrap_or(start))
     }
@@ -63,9 +57,7 @@ impl MonthOf {
 
     /// The day of the month, or its last one if the month is shorter.
     fn day(self, day: u8) -> Date {
-        self.0
-            .replace_day(day.clamp(1, self.len()))
-            .unwrap_or(self.0)
+        self.0.replace_day(day.clamp(1, self.len())).unwrap_or(self.0)
     }
 
     /// The last day that is neither a Saturday nor a Sunday.
@@ -101,14 +93,7 @@ impl Life<'_> {
     fn pay(&mut self, date: Date, amount_minor: i64, description: String, category: &'static str) {
         let reference = self.dice.reference();
         let label = None;
-        self.payments.push(Payment {
-            date,
-            amount_minor,
-            description,
-            category,
-            reference,
-            label,
-        });
+        self.payments.push(Payment { date, amount_minor, description, category, reference, label });
     }
 
     /// Labels the payment made last.
@@ -126,12 +111,7 @@ impl Life<'_> {
     fn standing_orders(&mut self, index: u32, month: MonthOf) {
         let name = month.name();
         let salary = format!("NEFT CR-HDFC0000240-ACME TECHNOLOGIES PVT LTD-SALARY {name}");
-        self.pay(
-            month.last_working_day(),
-            self.salary_minor,
-            salary,
-            "Income",
-        );
+        self.pay(month.last_working_day(), self.salary_minor, salary, "Income");
         self.label(LabelKind::Salary, "monthly salary");
         let rent = format!("NEFT DR-ICIC0001234-RAMESH KUMAR-HOUSE RENT {name}");
         self.pay(month.day(5), -self.share_of_salary(24), rent, "Housing");
@@ -143,10 +123,7 @@ impl Life<'_> {
         self.pay(month.day(10), -1_000_000, sip, "Investment");
         self.label(LabelKind::Investment, "monthly investment plan");
         let units = i64::from(self.dice.between((1_500, 3_200)));
-        let bill = format!(
-            "BIL/ONL/{:09}/BESCOM/Electricity bill",
-            self.dice.below(1_000_000_000)
-        );
+        let bill = format!("BIL/ONL/{:09}/BESCOM/Electricity bill", self.dice.below(1_000_000_000));
         let day = u8::try_from(self.dice.between((8, 12))).unwrap_or(8);
         self.pay(month.day(day), -units * 100, bill, "Utilities");
         self.label(LabelKind::Utility, "electricity");
@@ -154,12 +131,7 @@ impl Life<'_> {
         self.pay(month.day(11), -94_300, bill, "Utilities");
         self.label(LabelKind::Utility, "broadband");
         let reference = self.dice.reference();
-        let help = shops::upi(
-            reference,
-            "Lakshmi Devi",
-            "lakshmi.devi@oksbi",
-            "House help",
-        );
+        let help = shops::upi(reference, "Lakshmi Devi", "lakshmi.devi@oksbi", "House help");
         self.pay(month.day(2), -350_000, help, "");
         let insurance = self.spec.month_of_incident(6);
         if index >= insurance && (index - insurance).is_multiple_of(12) {
@@ -173,18 +145,9 @@ impl Life<'_> {
         let rises_at = self.spec.month_of_incident(8).max(1);
         for (position, subscription) in SUBSCRIPTIONS.iter().enumerate() {
             let raised = position == 0 && index >= rises_at;
-            let minor = if raised {
-                RAISED_MINOR
-            } else {
-                subscription.minor
-            };
+            let minor = if raised { RAISED_MINOR } else { subscription.minor };
             let date = month.day(subscription.day);
-            self.pay(
-                date,
-                -minor,
-                subscription.narration.to_owned(),
-                subscription.category,
-            );
+            self.pay(date, -minor, subscription.narration.to_owned(), subscription.category);
             if raised && index == rises_at {
                 self.label(LabelKind::PriceRise, "costs more than the month before");
             } else {
@@ -197,9 +160,8 @@ impl Life<'_> {
         let last = index + 1 == self.spec.months && self.spec.months > 1;
         for habit in HABITS {
             let spree = habit.spree.as_ref().filter(|_| last);
-            let (per_month, rupees) = spree.map_or((habit.per_month, habit.rupees), |spree| {
-                (spree.per_month, spree.rupees)
-            });
+            let (per_month, rupees) = spree
+                .map_or((habit.per_month, habit.rupees), |spree| (spree.per_month, spree.rupees));
             for _ in 0..self.dice.between(per_month) {
                 let date = self.some_day(month);
                 self.purchase(habit, date, rupees);
@@ -211,12 +173,7 @@ impl Life<'_> {
         for _ in 0..self.dice.between((1, 2)) {
             let date = self.some_day(month);
             let cash = i64::from(self.dice.between((2, 4))) * 50_000;
-            self.pay(
-                date,
-                -cash,
-                "ATW-4312XXXXXXXX1234-MG ROAD BENGALURU".to_owned(),
-                "Cash",
-            );
+            self.pay(date, -cash, "ATW-4312XXXXXXXX1234-MG ROAD BENGALURU".to_owned(), "Cash");
         }
     }
 
@@ -231,18 +188,9 @@ impl Life<'_> {
         };
         let whole = i64::from(self.dice.between(rupees)) * 100;
         // Two purchases in three are of whole rupees.
-        let paise = if self.dice.below(3) == 0 {
-            i64::from(self.dice.below(100))
-        } else {
-            0
-        };
+        let paise = if self.dice.below(3) == 0 { i64::from(self.dice.below(100)) } else { 0 };
         let reference = self.dice.reference();
-        self.pay(
-            date,
-            -(whole + paise),
-            shops::purchase(shop, reference),
-            habit.category,
-        );
+        self.pay(date, -(whole + paise), shops::purchase(shop, reference), habit.category);
     }
 
     fn incidents(&mut self, index: u32, month: MonthOf) {
@@ -259,10 +207,7 @@ impl Life<'_> {
                 let text = shops::upi(reference, "BigBasket", "bigbasket@ybl", "Payment");
                 self.pay(month.day(16), -234_900, text, "Groceries");
             }
-            self.label(
-                LabelKind::DuplicateCharge,
-                "charged a second time on the same day",
-            );
+            self.label(LabelKind::DuplicateCharge, "charged a second time on the same day");
         }
         if index == self.spec.month_of_incident(7) {
             let minor = i64::from(self.dice.between((1_400, 1_900))) * 10_000;
@@ -281,10 +226,7 @@ impl Life<'_> {
             let reference = self.dice.reference();
             let text = shops::upi(reference, "Myntra", "myntra@ybl", "Refund");
             self.pay(month.day(15), minor, text, "Shopping");
-            self.label(
-                LabelKind::Refund,
-                "gives back a purchase of six days before",
-            );
+            self.label(LabelKind::Refund, "gives back a purchase of six days before");
         }
     }
 
@@ -296,19 +238,13 @@ impl Life<'_> {
             let minor = i64::from(self.dice.between((180, 390))) * 5_000;
             received += minor;
             self.transfer(date, minor, sender);
-            self.label(
-                LabelKind::MuleBurst,
-                "one of several credits from strangers",
-            );
+            self.label(LabelKind::MuleBurst, "one of several credits from strangers");
         }
         let next = date.next_day().unwrap_or(date);
         for receiver in receivers.iter().take(3) {
             // Together 96 % of what came in.
             self.transfer(next, -(received * 32 / 100), receiver);
-            self.label(
-                LabelKind::MuleBurst,
-                "passes on what strangers sent the day before",
-            );
+            self.label(LabelKind::MuleBurst, "passes on what strangers sent the day before");
         }
     }
 
@@ -317,25 +253,16 @@ impl Life<'_> {
         let initials = stranger.chars().filter(char::is_ascii_uppercase);
         let initials: String = initials.map(|letter| letter.to_ascii_lowercase()).collect();
         let address = format!("{initials}{number}@ybl");
-        self.pay(
-            date,
-            amount_minor,
-            shops::upi(reference, stranger, &address, "Transfer"),
-            "",
-        );
+        self.pay(date, amount_minor, shops::upi(reference, stranger, &address, "Transfer"), "");
     }
 
     /// Everyday spending on any day until there are as many rows as asked for.
     fn pad(&mut self) {
-        let wanted = self
-            .spec
-            .rows
-            .map_or(0, |rows| usize::try_from(rows).unwrap_or(usize::MAX));
+        let wanted = self.spec.rows.map_or(0, |rows| usize::try_from(rows).unwrap_or(usize::MAX));
         let last = MonthOf::nth(self.spec.start, self.spec.months.saturating_sub(1));
         let days = (last.day(last.len()) - self.spec.start).whole_days();
         let days = u32::try_from(days).unwrap_or_default();
-        self.payments
-            .reserve(wanted.saturating_sub(self.payments.len()));
+        self.payments.reserve(wanted.saturating_sub(self.payments.len()));
         while self.payments.len() < wanted {
             let Some(habit) = self.dice.pick(HABITS) else {
                 return;

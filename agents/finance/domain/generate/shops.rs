@@ -42,16 +42,10 @@ const fn shop(name: &'static str, address: &'static str) -> Shop {
 pub(super) const HABITS: &[Habit] = &[
     Habit {
         category: "Food",
-        shops: &[
-            shop("Swiggy", "swiggy@ybl"),
-            shop("Zomato", "zomato@hdfcbank"),
-        ],
+        shops: &[shop("Swiggy", "swiggy@ybl"), shop("Zomato", "zomato@hdfcbank")],
         per_month: (6, 8),
         rupees: (200, 599),
-        spree: Some(Spree {
-            per_month: (14, 18),
-            rupees: (400, 999),
-        }),
+        spree: Some(Spree { per_month: (14, 18), rupees: (400, 999) }),
     },
     Habit {
         category: "Shopping",
@@ -62,10 +56,7 @@ pub(super) const HABITS: &[Habit] = &[
         ],
         per_month: (2, 3),
         rupees: (600, 2_499),
-        spree: Some(Spree {
-            per_month: (5, 7),
-            rupees: (1_600, 4_499),
-        }),
+        spree: Some(Spree { per_month: (5, 7), rupees: (1_600, 4_499) }),
     },
     Habit {
         category: "Groceries",
@@ -91,30 +82,21 @@ pub(super) const HABITS: &[Habit] = &[
     },
     Habit {
         category: "Fuel",
-        shops: &[
-            shop("Indian Oil", ""),
-            shop("HP Petrol Pump", "hppay@hdfcbank"),
-        ],
+        shops: &[shop("Indian Oil", ""), shop("HP Petrol Pump", "hppay@hdfcbank")],
         per_month: (2, 2),
         rupees: (900, 1_999),
         spree: None,
     },
     Habit {
         category: "Health",
-        shops: &[
-            shop("Apollo Pharmacy", ""),
-            shop("PharmEasy", "pharmeasy@ybl"),
-        ],
+        shops: &[shop("Apollo Pharmacy", ""), shop("PharmEasy", "pharmeasy@ybl")],
         per_month: (1, 2),
         rupees: (180, 899),
         spree: None,
     },
     Habit {
         category: "Entertainment",
-        shops: &[
-            shop("BookMyShow", "bookmyshow@icici"),
-            shop("PVR Cinemas", ""),
-        ],
+        shops: &[shop("BookMyShow", "bookmyshow@icici"), shop("PVR Cinemas", "")],
         per_month: (1, 2),
         rupees: (300, 799),
         spree: None,
@@ -181,18 +163,12 @@ mod tests {
 
     #[test]
     fn a_spree_costs_more_than_any_usual_month() {
-        let sprees = HABITS
-            .iter()
-            .filter_map(|habit| Some((habit, habit.spree.as_ref()?)));
+        let sprees = HABITS.iter().filter_map(|habit| Some((habit, habit.spree.as_ref()?)));
         let mut seen = 0;
         for (habit, spree) in sprees {
             // Whole rupees are below the next rupee, so the greatest payment is one more.
             let usual_most = habit.per_month.1 * (habit.rupees.1 + 1);
-            assert!(
-                spree.per_month.0 * spree.rupees.0 > usual_most,
-                "{}",
-                habit.category
-            );
+            assert!(spree.per_month.0 * spree.rupees.0 > usual_most, "{}", habit.category);
             seen += 1;
         }
         assert_eq!(seen, 2);

@@ -23,11 +23,7 @@ const ROW_BYTES: usize = 96;
 /// Writes the payments in this order.
 pub(super) fn write(name: LayoutName, payments: Vec<Payment>) -> Generated {
     let layout = name.layout();
-    let mut file = File {
-        layout,
-        text: String::new(),
-        line: 0,
-    };
+    let mut file = File { layout, text: String::new(), line: 0 };
     file.text.reserve(payments.len().saturating_mul(ROW_BYTES));
     for line in layout.preamble {
         file.text.push_str(line);
@@ -40,11 +36,7 @@ pub(super) fn write(name: LayoutName, payments: Vec<Payment>) -> Generated {
         balance_minor = balance_minor.saturating_add(payment.amount_minor);
         let line = file.row(&payment, balance_minor);
         if let Some((kind, note)) = payment.label {
-            truth.push(Label {
-                line,
-                kind,
-                note: note.to_owned(),
-            });
+            truth.push(Label { line, kind, note: note.to_owned() });
         }
         let stated = layout.writes(Role::Category) && !payment.category.is_empty();
         entries.push(Entry {
@@ -67,11 +59,7 @@ pub(super) fn write(name: LayoutName, payments: Vec<Payment>) -> Generated {
         rejected_count: 0,
         rejects: Vec::new(),
     };
-    Generated {
-        bytes,
-        ledger,
-        truth,
-    }
+    Generated { bytes, ledger, truth }
 }
 
 /// A file being written.
@@ -92,19 +80,13 @@ impl File {
     fn row(&mut self, payment: &Payment, balance_minor: i64) -> u32 {
         let layout = self.layout;
         self.fields(
-            layout
-                .written()
-                .map(|column| field(layout, column.role, payment, balance_minor)),
+            layout.written().map(|column| field(layout, column.role, payment, balance_minor)),
         );
         self.line
     }
 
     fn fields(&mut self, fields: impl Iterator<Item = impl AsRef<str>>) {
-        let delimiter = self
-            .layout
-            .delimiters
-            .first()
-            .map_or(',', |byte| char::from(*byte));
+        let delimiter = self.layout.delimiters.first().map_or(',', |byte| char::from(*byte));
         for (index, field) in fields.enumerate() {
             if index > 0 {
                 self.text.push(delimiter);
@@ -139,11 +121,7 @@ fn push_field(out: &mut String, field: &str, delimiter: char) {
 fn field(layout: &Layout, role: Role, payment: &Payment, balance_minor: i64) -> String {
     let minor = payment.amount_minor;
     let only = |wanted: bool| {
-        if wanted {
-            unsigned(layout, minor)
-        } else {
-            String::new()
-        }
+        if wanted { unsigned(layout, minor) } else { String::new() }
     };
     match role {
         Role::Date | Role::ValueDate => date(layout.dates, payment.date),
@@ -163,11 +141,7 @@ fn field(layout: &Layout, role: Role, payment: &Payment, balance_minor: i64) -> 
 
 fn style(layout: &Layout) -> Style {
     let grouping: Grouping = layout.grouping;
-    Style {
-        grouping,
-        mark: layout.mark,
-        ..Style::plain(Currency::INR)
-    }
+    Style { grouping, mark: layout.mark, ..Style::plain(Currency::INR) }
 }
 
 fn unsigned(layout: &Layout, minor: i64) -> String {

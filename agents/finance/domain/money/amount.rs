@@ -111,21 +111,13 @@ pub fn parse_amount_minor_with(
     if text.is_empty() {
         return Err(AmountError::Empty);
     }
-    let mut marks = Marks {
-        currency,
-        negative: None,
-        named: false,
-    };
+    let mut marks = Marks { currency, negative: None, named: false };
     let text = marks.strip_parentheses(text)?;
     let text = marks.strip_leading(text)?;
     let text = marks.strip_trailing(text)?;
     let magnitude = magnitude_minor(text, currency, mark)?;
     let signed = i128::from(magnitude);
-    let signed = if marks.negative == Some(true) {
-        -signed
-    } else {
-        signed
-    };
+    let signed = if marks.negative == Some(true) { -signed } else { signed };
     i64::try_from(signed).map_err(|_| AmountError::Overflow)
 }
 
@@ -138,10 +130,7 @@ struct Marks {
 
 impl Marks {
     fn strip_parentheses<'t>(&mut self, text: &'t str) -> Result<&'t str, AmountError> {
-        match text
-            .strip_prefix('(')
-            .and_then(|inner| inner.strip_suffix(')'))
-        {
+        match text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
             Some(inner) => {
                 self.sign(true)?;
                 Ok(inner.trim())
@@ -204,10 +193,7 @@ impl Marks {
 
     fn name(&mut self, found: Currency) -> Result<(), AmountError> {
         if found != self.currency {
-            return Err(AmountError::OtherCurrency {
-                found,
-                expected: self.currency,
-            });
+            return Err(AmountError::OtherCurrency { found, expected: self.currency });
         }
         if std::mem::replace(&mut self.named, true) {
             return Err(AmountError::TwoNumbers);
@@ -275,10 +261,7 @@ struct Number {
 impl Number {
     fn push(&mut self, digit: char) -> Result<(), AmountError> {
         let digit = u64::from(digit) - u64::from('0');
-        let shifted = self
-            .value
-            .checked_mul(10)
-            .and_then(|value| value.checked_add(digit));
+        let shifted = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
         self.value = shifted.ok_or(AmountError::Overflow)?;
         self.digits += 1;
         match &mut self.decimals {
@@ -298,13 +281,9 @@ impl Number {
             Some(found) => found,
             None => 0,
         };
-        let missing = usize::from(allowed).checked_sub(found).ok_or({
-            AmountError::TooManyDecimals {
-                found,
-                allowed,
-                currency,
-            }
-        })?;
+        let missing = usize::from(allowed)
+            .checked_sub(found)
+            .ok_or(AmountError::TooManyDecimals { found, allowed, currency })?;
         let scaled = (0..missing).try_fold(self.value, |value, _| value.checked_mul(10));
         scaled.ok_or(AmountError::Overflow)
     }
@@ -416,17 +395,9 @@ mod tests {
         let dinar: Currency = "KWD".parse().unwrap();
         assert_eq!(parse_amount_minor("1,234", yen), Ok(1_234));
         assert_eq!(parse_amount_minor("1.234", dinar), Ok(1_234));
-        let error = AmountError::TooManyDecimals {
-            found: 1,
-            allowed: 0,
-            currency: yen,
-        };
+        let error = AmountError::TooManyDecimals { found: 1, allowed: 0, currency: yen };
         assert_eq!(parse_amount_minor("1.5", yen), Err(error));
-        let error = AmountError::TooManyDecimals {
-            found: 3,
-            allowed: 2,
-            currency: Currency::INR,
-        };
+        let error = AmountError::TooManyDecimals { found: 3, allowed: 2, currency: Currency::INR };
         assert_eq!(rupees("1.234"), Err(error));
     }
 
@@ -461,13 +432,7 @@ mod tests {
             ("₹₹5", AmountError::TwoNumbers),
             ("92233720368547758.08", AmountError::Overflow),
             ("99999999999999999999999999", AmountError::Overflow),
-            (
-                "$5",
-                AmountError::OtherCurrency {
-                    found: Currency::USD,
-                    expected: Currency::INR,
-                },
-            ),
+            ("$5", AmountError::OtherCurrency { found: Currency::USD, expected: Currency::INR }),
         ];
         for (text, expected) in cases {
             assert_eq!(rupees(text), Err(expected.clone()), "{text}");

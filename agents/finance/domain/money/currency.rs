@@ -97,9 +97,7 @@ impl Currency {
     }
 
     fn row(self) -> Option<&'static Row> {
-        let found = TABLE
-            .binary_search_by(|row| row.0.as_bytes().cmp(&self.0))
-            .ok()?;
+        let found = TABLE.binary_search_by(|row| row.0.as_bytes().cmp(&self.0)).ok()?;
         TABLE.get(found)
     }
 
@@ -119,9 +117,7 @@ impl Currency {
             return Some((self, rest));
         }
         TABLE.iter().find_map(|row| {
-            let signed = (!row.2.is_empty())
-                .then(|| text.strip_prefix(row.2))
-                .flatten();
+            let signed = (!row.2.is_empty()).then(|| text.strip_prefix(row.2)).flatten();
             let rest = signed.or_else(|| strip_prefix_ignoring_case(text, row.0))?;
             Some((row.0.parse().ok()?, rest))
         })
@@ -136,9 +132,7 @@ impl Currency {
             return Some((self, rest));
         }
         TABLE.iter().find_map(|row| {
-            let signed = (!row.2.is_empty())
-                .then(|| text.strip_suffix(row.2))
-                .flatten();
+            let signed = (!row.2.is_empty()).then(|| text.strip_suffix(row.2)).flatten();
             let rest = signed.or_else(|| strip_suffix_ignoring_case(text, row.0))?;
             Some((row.0.parse().ok()?, rest))
         })
@@ -230,10 +224,7 @@ mod tests {
     #[test]
     fn a_code_is_three_upper_case_letters() {
         for text in ["inr", "IN", "INRR", "", "₹", "1NR"] {
-            assert_eq!(
-                text.parse::<Currency>(),
-                Err(CurrencyError(text.to_owned()))
-            );
+            assert_eq!(text.parse::<Currency>(), Err(CurrencyError(text.to_owned())));
         }
     }
 }

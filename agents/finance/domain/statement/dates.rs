@@ -77,22 +77,12 @@ impl Reading {
     pub(super) fn resolve(self, order: DateOrder) -> Result<Date, DateError> {
         match (self, order) {
             (Self::Exact(date), _) => Ok(date),
-            (
-                Self::Numeric {
-                    first,
-                    second,
-                    year,
-                },
-                DateOrder::DayFirst,
-            ) => calendar(year, second, first).map_err(|_| DateError::DayFirst),
-            (
-                Self::Numeric {
-                    first,
-                    second,
-                    year,
-                },
-                DateOrder::MonthFirst,
-            ) => calendar(year, first, second).map_err(|_| DateError::MonthFirst),
+            (Self::Numeric { first, second, year }, DateOrder::DayFirst) => {
+                calendar(year, second, first).map_err(|_| DateError::DayFirst)
+            }
+            (Self::Numeric { first, second, year }, DateOrder::MonthFirst) => {
+                calendar(year, first, second).map_err(|_| DateError::MonthFirst)
+            }
         }
     }
 }
@@ -129,11 +119,7 @@ pub(super) fn read(text: &str) -> Result<Reading, DateError> {
             if first.max(second) > 31 || first.min(second) > 12 || first.min(second) == 0 {
                 return Err(DateError::Calendar);
             }
-            Ok(Reading::Numeric {
-                first,
-                second,
-                year,
-            })
+            Ok(Reading::Numeric { first, second, year })
         }
         (Some(day), None, Some(_)) if first.len() <= 2 => {
             let month = month_named(second).ok_or(DateError::Form)?;
@@ -151,27 +137,18 @@ pub(super) fn read(text: &str) -> Result<Reading, DateError> {
 fn word(text: &str) -> Option<(&str, &str)> {
     let digits = text.bytes().next()?.is_ascii_digit();
     let belongs = |byte: &u8| {
-        if digits {
-            byte.is_ascii_digit()
-        } else {
-            byte.is_ascii_alphabetic()
-        }
+        if digits { byte.is_ascii_digit() } else { byte.is_ascii_alphabetic() }
     };
     let len = text.bytes().take_while(belongs).count();
-    if len == 0 {
-        None
-    } else {
-        text.split_at_checked(len)
-    }
+    if len == 0 { None } else { text.split_at_checked(len) }
 }
 
 /// The separator at the start of the text, if any, and what follows it and its spaces.
 fn separator(text: &str) -> (Option<u8>, &str) {
     match text.bytes().next() {
-        Some(byte @ (b'-' | b'/' | b'.' | b',' | b' ')) => (
-            Some(byte),
-            text.get(1..).unwrap_or_default().trim_start_matches(' '),
-        ),
+        Some(byte @ (b'-' | b'/' | b'.' | b',' | b' ')) => {
+            (Some(byte), text.get(1..).unwrap_or_default().trim_start_matches(' '))
+        }
         _ => (None, text),
     }
 }
@@ -194,11 +171,7 @@ fn is_time_of_day(rest: &str) -> bool {
 
 /// A number of at most four digits.
 fn number(word: &str) -> Option<u16> {
-    if word.len() > 4 {
-        None
-    } else {
-        word.parse().ok()
-    }
+    if word.len() > 4 { None } else { word.parse().ok() }
 }
 
 /// Numbers above a byte become 255, which is no day and no month.
@@ -235,10 +208,8 @@ fn month_named(word: &str) -> Option<u8> {
     if word.len() < 3 {
         return None;
     }
-    let abbreviates = |name: &&str| {
-        name.get(..word.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(word))
-    };
+    let abbreviates =
+        |name: &&str| name.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
     let index = NAMES.iter().position(abbreviates)?;
     u8::try_from(index + 1).ok()
 }
@@ -283,28 +254,13 @@ mod tests {
 
     #[test]
     fn numeric_dates_wait_for_the_order_of_the_file() {
-        for text in [
-            "03/04/2026",
-            "03-04-2026",
-            "3.4.2026",
-            "03/04/26",
-            "03/04/2026 23:59:59",
-        ] {
+        for text in ["03/04/2026", "03-04-2026", "3.4.2026", "03/04/26", "03/04/2026 23:59:59"] {
             let reading = read(text).unwrap();
-            assert_eq!(
-                reading.resolve(DateOrder::DayFirst),
-                Ok(date!(2026 - 04 - 03))
-            );
-            assert_eq!(
-                reading.resolve(DateOrder::MonthFirst),
-                Ok(date!(2026 - 03 - 04))
-            );
+            assert_eq!(reading.resolve(DateOrder::DayFirst), Ok(date!(2026 - 04 - 03)));
+            assert_eq!(reading.resolve(DateOrder::MonthFirst), Ok(date!(2026 - 03 - 04)));
         }
         let reading = read("31/04/2026").unwrap();
-        assert_eq!(
-            reading.resolve(DateOrder::DayFirst),
-            Err(DateError::DayFirst)
-        );
+        assert_eq!(reading.resolve(DateOrder::DayFirst), Err(DateError::DayFirst));
     }
 
     #[test]

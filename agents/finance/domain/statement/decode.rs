@@ -14,16 +14,8 @@ const DOWNLOAD_CSV: &str = "download the statement from the bank as CSV";
 /// First bytes of files that people upload in place of a CSV: magic, name, fix.
 const KINDS: &[(&[u8], &str, &str)] = &[
     (b"%PDF-", "a PDF document", DOWNLOAD_CSV),
-    (
-        b"PK\x03\x04",
-        "a ZIP archive or an Excel (XLSX) workbook",
-        SAVE_AS_CSV,
-    ),
-    (
-        b"\xd0\xcf\x11\xe0",
-        "an old Excel (XLS) workbook",
-        SAVE_AS_CSV,
-    ),
+    (b"PK\x03\x04", "a ZIP archive or an Excel (XLSX) workbook", SAVE_AS_CSV),
+    (b"\xd0\xcf\x11\xe0", "an old Excel (XLS) workbook", SAVE_AS_CSV),
     (b"\x89PNG", "a PNG image", DOWNLOAD_CSV),
     (b"\xff\xd8\xff", "a JPEG image", DOWNLOAD_CSV),
     (b"GIF8", "a GIF image", DOWNLOAD_CSV),
@@ -62,10 +54,8 @@ fn decode_unmarked(bytes: &[u8]) -> Result<Cow<'_, str>, StatementError> {
         return Err(StatementError::Binary { what, fix });
     }
     if bytes.contains(&0) {
-        let encoding = utf_16_without_mark(bytes).ok_or(StatementError::Binary {
-            what: "binary data",
-            fix: DOWNLOAD_CSV,
-        })?;
+        let encoding = utf_16_without_mark(bytes)
+            .ok_or(StatementError::Binary { what: "binary data", fix: DOWNLOAD_CSV })?;
         return Ok(encoding.decode_without_bom_handling(bytes).0);
     }
     match std::str::from_utf8(bytes) {
@@ -83,13 +73,7 @@ fn decode_unmarked(bytes: &[u8]) -> Result<Cow<'_, str>, StatementError> {
 fn utf_16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
     let pairs = head.len() / 2;
-    let nuls = |side: usize| {
-        head.iter()
-            .skip(side)
-            .step_by(2)
-            .filter(|byte| **byte == 0)
-            .count()
-    };
+    let nuls = |side: usize| head.iter().skip(side).step_by(2).filter(|byte| **byte == 0).count();
     match (nuls(0), nuls(1)) {
         (0, odd) if odd * 2 > pairs => Some(UTF_16LE),
         (even, 0) if even * 2 > pairs => Some(UTF_16BE),
@@ -102,10 +86,7 @@ mod tests {
     use super::*;
 
     fn utf_16(text: &str, mark: bool, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
-        let units = mark
-            .then_some(0xfeff)
-            .into_iter()
-            .chain(text.encode_utf16());
+        let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
         units.flat_map(bytes_of).collect()
     }
 
@@ -125,10 +106,7 @@ mod tests {
         for file in files {
             assert_eq!(decode(&file).unwrap(), text);
         }
-        assert_eq!(
-            decode(b"W\xe4hrung;Caf\xe9;\x80").unwrap(),
-            "Währung;Café;€"
-        );
+        assert_eq!(decode(b"W\xe4hrung;Caf\xe9;\x80").unwrap(), "Währung;Café;€");
     }
 
     #[test]
@@ -149,10 +127,7 @@ mod tests {
         ];
         for (bytes, name) in cases {
             let message = decode(bytes).unwrap_err().to_string();
-            assert!(
-                message.contains(name) && message.contains("; "),
-                "{message}"
-            );
+            assert!(message.contains(name) && message.contains("; "), "{message}");
         }
     }
 }

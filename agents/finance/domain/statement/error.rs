@@ -93,17 +93,9 @@ fn quoted(names: &[String]) -> String {
 }
 
 fn column(name: &str) -> String {
-    if name.is_empty() {
-        String::new()
-    } else {
-        format!("column `{name}`: ")
-    }
+    if name.is_empty() { String::new() } else { format!("column `{name}`: ") }
 }
 
 fn shown(value: &str) -> String {
-    if value.is_empty() {
-        "the row".to_owned()
-    } else {
-        format!("`{value}`")
-    }
+    if value.is_empty() { "the row".to_owned() } else { format!("`{value}`") }
 }

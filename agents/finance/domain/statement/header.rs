@@ -75,16 +75,10 @@ pub(super) fn find(text: &str, options: &ParseOptions) -> Result<Header, Stateme
         }
         for delimiter in DELIMITERS {
             let names = split(content, delimiter)?;
-            let (complete, partial): (Vec<Match>, Vec<Match>) = matches(&names, delimiter)
-                .into_iter()
-                .partition(|found| found.missing.is_empty());
+            let (complete, partial): (Vec<Match>, Vec<Match>) =
+                matches(&names, delimiter).into_iter().partition(|found| found.missing.is_empty());
             if !complete.is_empty() {
-                let found = Found {
-                    names,
-                    delimiter,
-                    line,
-                    rows_at: at,
-                };
+                let found = Found { names, delimiter, line, rows_at: at };
                 return choose(text, found, complete, options);
             }
             for found in partial {
@@ -134,11 +128,7 @@ fn matches(names: &[String], delimiter: u8) -> Vec<Match> {
                     *slot = index;
                 }
             }
-            Match {
-                layout,
-                columns,
-                missing,
-            }
+            Match { layout, columns, missing }
         })
         .collect()
 }
@@ -164,12 +154,7 @@ fn choose(
     complete: Vec<Match>,
     options: &ParseOptions,
 ) -> Result<Header, StatementError> {
-    let Found {
-        names,
-        delimiter,
-        line,
-        rows_at,
-    } = found;
+    let Found { names, delimiter, line, rows_at } = found;
     let mut candidates = complete.into_iter();
     let Some(first) = candidates.next() else {
         return Err(StatementError::Empty);
@@ -187,11 +172,7 @@ fn choose(
     if let Some(currency) = stated_currency(&header, &sample) {
         header.currency = currency;
     }
-    let told_by_names = [
-        LayoutName::Plain,
-        LayoutName::DebitCredit,
-        LayoutName::SemicolonEu,
-    ];
+    let told_by_names = [LayoutName::Plain, LayoutName::DebitCredit, LayoutName::SemicolonEu];
     if told_by_names.contains(&first.layout.name) {
         return Ok(header);
     }
@@ -236,11 +217,8 @@ fn stated_currency(header: &Header, sample: &[StringRecord]) -> Option<Currency>
 
 /// Which of the layouts with one amount column the rows look like.
 fn prevailing_style(header: &Header, sample: &[StringRecord]) -> LayoutName {
-    let mut votes = [
-        (LayoutName::DrcrSuffix, 0_usize),
-        (LayoutName::RupeeSigned, 0),
-        (LayoutName::Us, 0),
-    ];
+    let mut votes =
+        [(LayoutName::DrcrSuffix, 0_usize), (LayoutName::RupeeSigned, 0), (LayoutName::Us, 0)];
     let field = |record: &StringRecord, role| {
         let field = header.column(role).and_then(|index| record.get(index));
         field.unwrap_or_default().trim().to_owned()
@@ -274,18 +252,10 @@ struct Closest {
 
 impl Closest {
     fn nearer(before: Option<Self>, names: &[String], found: Match) -> Self {
-        let have = found
-            .layout
-            .required()
-            .count()
-            .saturating_sub(found.missing.len());
+        let have = found.layout.required().count().saturating_sub(found.missing.len());
         match before {
             Some(before) if before.rank() >= (have, names.len()) => before,
-            _ => Self {
-                names: names.to_vec(),
-                found,
-                have,
-            },
+            _ => Self { names: names.to_vec(), found, have },
         }
     }
 
@@ -297,11 +267,7 @@ impl Closest {
     fn into_error(self) -> StatementError {
         let cut = |name: &String| name.chars().take(FOUND_CHARS_MAX).collect();
         let accepted = LayoutName::ALL.map(|name| {
-            let columns: Vec<&str> = name
-                .layout()
-                .required()
-                .map(|column| column.header)
-                .collect();
+            let columns: Vec<&str> = name.layout().required().map(|column| column.header).collect();
             format!("`{name}` ({})", columns.join(", "))
         });
         StatementError::NoHeader {
@@ -328,14 +294,8 @@ mod tests {
             ("Date,Description,Amount,Type\n", LayoutName::Plain),
             (" DATE , narration,  AMOUNT,Type \n", LayoutName::Plain),
             ("date\tdescription\tamount\ttype\n", LayoutName::Plain),
-            (
-                "\"Date\",\"Narration\",\"Debit\",\"Credit\"\n",
-                LayoutName::DebitCredit,
-            ),
-            (
-                "Txn Date,Particulars,Withdrawals,Deposits,Balance\n",
-                LayoutName::DebitCredit,
-            ),
+            ("\"Date\",\"Narration\",\"Debit\",\"Credit\"\n", LayoutName::DebitCredit),
+            ("Txn Date,Particulars,Withdrawals,Deposits,Balance\n", LayoutName::DebitCredit),
             ("Datum;Beschreibung;Betrag\n", LayoutName::SemicolonEu),
         ];
         for (text, expected) in cases {
@@ -346,30 +306,12 @@ mod tests {
     #[test]
     fn rows_decide_between_layouts_with_the_same_names() {
         let cases = [
-            (
-                "Date,Description,Amount\n05-01-2026,a,5.00 DR\n",
-                LayoutName::DrcrSuffix,
-            ),
-            (
-                "Date,Narration,Amount,Dr/Cr\n05-01-2026,a,5.00,DR\n",
-                LayoutName::DrcrSuffix,
-            ),
-            (
-                "Date,Description,Amount\n05-Jan-2026,a,-5.00\n",
-                LayoutName::RupeeSigned,
-            ),
-            (
-                "Date,Description,Amount\n05/01/2026,a,-₹5.00\n",
-                LayoutName::RupeeSigned,
-            ),
-            (
-                "Date,Description,Amount\n05/01/2026,a,-5.00\n",
-                LayoutName::Us,
-            ),
-            (
-                "Date,Narration,Amount\n05/01/2026,a,-5.00\n",
-                LayoutName::RupeeSigned,
-            ),
+            ("Date,Description,Amount\n05-01-2026,a,5.00 DR\n", LayoutName::DrcrSuffix),
+            ("Date,Narration,Amount,Dr/Cr\n05-01-2026,a,5.00,DR\n", LayoutName::DrcrSuffix),
+            ("Date,Description,Amount\n05-Jan-2026,a,-5.00\n", LayoutName::RupeeSigned),
+            ("Date,Description,Amount\n05/01/2026,a,-₹5.00\n", LayoutName::RupeeSigned),
+            ("Date,Description,Amount\n05/01/2026,a,-5.00\n", LayoutName::Us),
+            ("Date,Narration,Amount\n05/01/2026,a,-5.00\n", LayoutName::RupeeSigned),
         ];
         for (text, expected) in cases {
             assert_eq!(recognised(text), (expected, 1), "{text}");
@@ -380,10 +322,7 @@ mod tests {
     fn up_to_thirty_lines_of_the_bank_are_skipped() {
         let header = "date,description,amount,type\n";
         let preamble = "Mr A, Customer 42\n".repeat(30);
-        assert_eq!(
-            recognised(&format!("{preamble}{header}")),
-            (LayoutName::Plain, 31)
-        );
+        assert_eq!(recognised(&format!("{preamble}{header}")), (LayoutName::Plain, 31));
         let preamble = "Mr A, Customer 42\n".repeat(31);
         let error = find(&format!("{preamble}{header}"), &ParseOptions::default());
         assert!(matches!(error, Err(StatementError::NoHeader { .. })));
@@ -392,15 +331,9 @@ mod tests {
     #[test]
     fn an_unknown_header_is_answered_with_what_is_missing() {
         let text = "date,description,amount_in_words,type\n2026-01-01,a,five,debit\n";
-        let error = find(text, &ParseOptions::default())
-            .err()
-            .unwrap()
-            .to_string();
-        for part in [
-            "`amount_in_words`",
-            "layout `plain` also needs `amount`",
-            "`semicolon_eu` (",
-        ] {
+        let error = find(text, &ParseOptions::default()).err().unwrap().to_string();
+        for part in ["`amount_in_words`", "layout `plain` also needs `amount`", "`semicolon_eu` ("]
+        {
             assert!(error.contains(part), "{error}");
         }
     }

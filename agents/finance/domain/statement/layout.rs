@@ -203,16 +203,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Columns without which a file is not of this layout.
     pub(crate) fn required(&self) -> impl Iterator<Item = &'static Column> {
-        self.columns
-            .iter()
-            .filter(|column| column.presence == Presence::Required)
+        self.columns.iter().filter(|column| column.presence == Presence::Required)
     }
 
     /// Columns that the generator writes, in order.
     pub(crate) fn written(&self) -> impl Iterator<Item = &'static Column> + Clone {
-        self.columns
-            .iter()
-            .filter(|column| column.presence != Presence::Accepted)
+        self.columns.iter().filter(|column| column.presence != Presence::Accepted)
     }
 
     /// Whether the generator writes a column of the role.
@@ -227,12 +223,7 @@ const fn column(
     header: &'static str,
     aliases: &'static [&'static str],
 ) -> Column {
-    Column {
-        role,
-        presence,
-        header,
-        aliases,
-    }
+    Column { role, presence, header, aliases }
 }
 
 const COMMON_DELIMITERS: &[u8] = b",\t|";
@@ -247,14 +238,8 @@ const DATE_ANY: &[&str] = &[
     "posted date",
     "booking date",
 ];
-const DATE_US: &[&str] = &[
-    "date",
-    "transaction date",
-    "trans date",
-    "posting date",
-    "post date",
-    "posted date",
-];
+const DATE_US: &[&str] =
+    &["date", "transaction date", "trans date", "posting date", "post date", "posted date"];
 const DESCRIPTION_ANY: &[&str] = &[
     "description",
     "narration",
@@ -267,13 +252,8 @@ const DESCRIPTION_ANY: &[&str] = &[
     "payee",
     "memo",
 ];
-const DESCRIPTION_US: &[&str] = &[
-    "description",
-    "transaction description",
-    "details",
-    "payee",
-    "memo",
-];
+const DESCRIPTION_US: &[&str] =
+    &["description", "transaction description", "details", "payee", "memo"];
 const AMOUNT_ANY: &[&str] = &[
     "amount",
     "transaction amount",
@@ -301,32 +281,17 @@ const BALANCE: Column = column(Role::Balance, Presence::Accepted, "Balance", BAL
 /// The category column of layouts that are not written with one.
 const CATEGORY: Column = column(Role::Category, Presence::Accepted, "Category", &[]);
 /// The direction column of layouts that are not written with one.
-const DIRECTION: Column = column(
-    Role::Direction,
-    Presence::Accepted,
-    "Dr / Cr",
-    DIRECTION_ANY,
-);
+const DIRECTION: Column = column(Role::Direction, Presence::Accepted, "Dr / Cr", DIRECTION_ANY);
 
 static PLAIN: Layout = Layout {
     name: LayoutName::Plain,
     delimiters: COMMON_DELIMITERS,
     columns: &[
         column(Role::Date, Presence::Required, "date", DATE_ANY),
-        column(
-            Role::Description,
-            Presence::Required,
-            "description",
-            DESCRIPTION_ANY,
-        ),
+        column(Role::Description, Presence::Required, "description", DESCRIPTION_ANY),
         column(Role::Category, Presence::Usual, "category", &[]),
         column(Role::Amount, Presence::Required, "amount", AMOUNT_ANY),
-        column(
-            Role::Type,
-            Presence::Required,
-            "type",
-            &["transaction type", "txn type"],
-        ),
+        column(Role::Type, Presence::Required, "type", &["transaction type", "txn type"]),
         BALANCE,
         CURRENCY,
     ],
@@ -343,30 +308,14 @@ static DEBIT_CREDIT: Layout = Layout {
     delimiters: COMMON_DELIMITERS,
     columns: &[
         column(Role::Date, Presence::Required, "Date", DATE_ANY),
-        column(
-            Role::Description,
-            Presence::Required,
-            "Narration",
-            DESCRIPTION_ANY,
-        ),
+        column(Role::Description, Presence::Required, "Narration", DESCRIPTION_ANY),
         column(
             Role::Reference,
             Presence::Usual,
             "Chq./Ref.No.",
-            &[
-                "chq ref no",
-                "chq ref number",
-                "ref no cheque no",
-                "cheque no",
-                "reference",
-            ],
+            &["chq ref no", "chq ref number", "ref no cheque no", "cheque no", "reference"],
         ),
-        column(
-            Role::ValueDate,
-            Presence::Usual,
-            "Value Dt",
-            &["value date"],
-        ),
+        column(Role::ValueDate, Presence::Usual, "Value Dt", &["value date"]),
         column(
             Role::Withdrawal,
             Presence::Required,
@@ -401,12 +350,7 @@ static DEBIT_CREDIT: Layout = Layout {
                 "cr",
             ],
         ),
-        column(
-            Role::Balance,
-            Presence::Usual,
-            "Closing Balance",
-            BALANCE_ANY,
-        ),
+        column(Role::Balance, Presence::Usual, "Closing Balance", BALANCE_ANY),
         CATEGORY,
         CURRENCY,
     ],
@@ -415,11 +359,7 @@ static DEBIT_CREDIT: Layout = Layout {
     mark: DecimalMark::Point,
     grouping: Grouping::None,
     charset: Charset::Utf8,
-    preamble: &[
-        "Statement of account",
-        "Account Branch : MG ROAD, Currency : INR",
-        "",
-    ],
+    preamble: &["Statement of account", "Account Branch : MG ROAD, Currency : INR", ""],
 };
 
 static DRCR_SUFFIX: Layout = Layout {
@@ -427,12 +367,7 @@ static DRCR_SUFFIX: Layout = Layout {
     delimiters: COMMON_DELIMITERS,
     columns: &[
         column(Role::Date, Presence::Required, "Txn Date", DATE_ANY),
-        column(
-            Role::Description,
-            Presence::Required,
-            "Description",
-            DESCRIPTION_ANY,
-        ),
+        column(Role::Description, Presence::Required, "Description", DESCRIPTION_ANY),
         column(Role::Amount, Presence::Required, "Amount", AMOUNT_ANY),
         column(Role::Balance, Presence::Usual, "Balance", BALANCE_ANY),
         DIRECTION,
@@ -452,12 +387,7 @@ static RUPEE_SIGNED: Layout = Layout {
     delimiters: COMMON_DELIMITERS,
     columns: &[
         column(Role::Date, Presence::Required, "Date", DATE_ANY),
-        column(
-            Role::Description,
-            Presence::Required,
-            "Details",
-            DESCRIPTION_ANY,
-        ),
+        column(Role::Description, Presence::Required, "Details", DESCRIPTION_ANY),
         column(Role::Amount, Presence::Required, "Amount (₹)", AMOUNT_ANY),
         BALANCE,
         DIRECTION,
@@ -477,18 +407,8 @@ static US: Layout = Layout {
     delimiters: COMMON_DELIMITERS,
     columns: &[
         column(Role::Date, Presence::Required, "Posting Date", DATE_US),
-        column(
-            Role::Description,
-            Presence::Required,
-            "Description",
-            DESCRIPTION_US,
-        ),
-        column(
-            Role::Amount,
-            Presence::Required,
-            "Amount",
-            &["transaction amount"],
-        ),
+        column(Role::Description, Presence::Required, "Description", DESCRIPTION_US),
+        column(Role::Amount, Presence::Required, "Amount", &["transaction amount"]),
         BALANCE,
         DIRECTION,
         CATEGORY,
@@ -510,27 +430,13 @@ static SEMICOLON_EU: Layout = Layout {
             Role::Date,
             Presence::Required,
             "Buchungstag",
-            &[
-                "buchungsdatum",
-                "datum",
-                "date",
-                "booking date",
-                "transaction date",
-                "fecha",
-            ],
+            &["buchungsdatum", "datum", "date", "booking date", "transaction date", "fecha"],
         ),
         column(
             Role::Description,
             Presence::Required,
             "Buchungstext",
-            &[
-                "verwendungszweck",
-                "beschreibung",
-                "description",
-                "details",
-                "libellé",
-                "concepto",
-            ],
+            &["verwendungszweck", "beschreibung", "description", "details", "libellé", "concepto"],
         ),
         column(
             Role::Amount,
@@ -538,30 +444,10 @@ static SEMICOLON_EU: Layout = Layout {
             "Betrag",
             &["betrag eur", "amount", "amount eur", "montant", "importe"],
         ),
-        column(
-            Role::Currency,
-            Presence::Usual,
-            "Währung",
-            &["currency", "devise", "ccy"],
-        ),
-        column(
-            Role::Type,
-            Presence::Accepted,
-            "Type",
-            &["transaction type"],
-        ),
-        column(
-            Role::Balance,
-            Presence::Accepted,
-            "Saldo",
-            &["balance", "kontostand", "solde"],
-        ),
-        column(
-            Role::Category,
-            Presence::Accepted,
-            "Kategorie",
-            &["category"],
-        ),
+        column(Role::Currency, Presence::Usual, "Währung", &["currency", "devise", "ccy"]),
+        column(Role::Type, Presence::Accepted, "Type", &["transaction type"]),
+        column(Role::Balance, Presence::Accepted, "Saldo", &["balance", "kontostand", "solde"]),
+        column(Role::Category, Presence::Accepted, "Kategorie", &["category"]),
         DIRECTION,
     ],
     dates: DateStyle::DottedDayMonthYear,
@@ -585,10 +471,7 @@ mod tests {
             assert_eq!(name.as_str().parse(), Ok(name));
         }
         let error = "csv".parse::<LayoutName>().unwrap_err().to_string();
-        assert!(
-            error.contains("`csv`") && error.contains("plain, debit_credit"),
-            "{error}"
-        );
+        assert!(error.contains("`csv`") && error.contains("plain, debit_credit"), "{error}");
     }
 
     #[test]
@@ -596,10 +479,7 @@ mod tests {
         for name in LayoutName::ALL {
             let columns = name.layout().columns;
             for (index, column) in columns.iter().enumerate() {
-                let twice = columns
-                    .iter()
-                    .skip(index + 1)
-                    .any(|other| other.role == column.role);
+                let twice = columns.iter().skip(index + 1).any(|other| other.role == column.role);
                 assert!(!twice, "{name} {:?}", column.role);
                 assert!((column.role as usize) < ROLES);
             }

@@ -60,26 +60,18 @@ impl Lines {
 }
 
 fn count(bytes: &[u8], wanted: u8) -> u32 {
-    bytes.iter().fold(0, |count: u32, byte| {
-        count.saturating_add(u32::from(*byte == wanted))
-    })
+    bytes.iter().fold(0, |count: u32, byte| count.saturating_add(u32::from(*byte == wanted)))
 }
 
 /// What ends a line: `\n`, or `\r` in files of the classic Mac, which have no `\n`.
 fn newline(text: &str) -> u8 {
-    if text.as_bytes().contains(&b'\n') {
-        b'\n'
-    } else {
-        b'\r'
-    }
+    if text.as_bytes().contains(&b'\n') { b'\n' } else { b'\r' }
 }
 
 /// The length of the first line with its end.
 pub(super) fn line_end(text: &str) -> usize {
     let newline = newline(text);
-    text.bytes()
-        .position(|byte| byte == newline)
-        .map_or(text.len(), |at| at + 1)
+    text.bytes().position(|byte| byte == newline).map_or(text.len(), |at| at + 1)
 }
 
 impl<'t> Records<'t> {
@@ -140,10 +132,7 @@ impl<'t> Records<'t> {
         let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
         let leading = raw.iter().take_while(is_end).count();
         let trailing = raw.iter().rev().take_while(is_end).count();
-        (
-            start + leading,
-            end.saturating_sub(trailing).max(start + leading),
-        )
+        (start + leading, end.saturating_sub(trailing).max(start + leading))
     }
 
     /// Whether a row of several lines is meant to be one.
@@ -189,9 +178,7 @@ impl<'t> Records<'t> {
 }
 
 fn line_end_by(text: &str, newline: u8) -> usize {
-    text.bytes()
-        .position(|byte| byte == newline)
-        .unwrap_or(text.len())
+    text.bytes().position(|byte| byte == newline).unwrap_or(text.len())
 }
 
 fn reader_of(text: &str, at: usize, delimiter: u8) -> csv::Reader<&[u8]> {

@@ -32,11 +32,7 @@ pub(super) fn read_all(
     options: &ParseOptions,
 ) -> Result<Pass, StatementError> {
     let columns = RowColumns::of(header);
-    let row_reader = RowReader {
-        header,
-        columns,
-        order,
-    };
+    let row_reader = RowReader { header, columns, order };
     let mut pass = Pass {
         ledger: Ledger {
             currency: header.currency,
@@ -60,9 +56,7 @@ pub(super) fn read_all(
         };
         rows = rows.saturating_add(1);
         if rows > options.rows_max {
-            return Err(StatementError::TooManyRows {
-                rows_max: options.rows_max,
-            });
+            return Err(StatementError::TooManyRows { rows_max: options.rows_max });
         }
         if let Some(fault) = fault {
             pass.ledger.rejected_count = pass.ledger.rejected_count.saturating_add(1);
@@ -88,22 +82,12 @@ struct Fault {
 
 impl Fault {
     fn at(column: usize, value: &str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            column: Some(column),
-            value: cut(value),
-            problem: problem.into(),
-            fix: fix.into(),
-        }
+        Self { column: Some(column), value: cut(value), problem: problem.into(), fix: fix.into() }
     }
 
     fn row(record: &StringRecord, problem: String, fix: &str) -> Self {
         let value: Vec<String> = record.iter().take(VALUE_CHARS_MAX).map(cut).collect();
-        Self {
-            column: None,
-            value: cut(&value.join(",")),
-            problem,
-            fix: fix.to_owned(),
-        }
+        Self { column: None, value: cut(&value.join(",")), problem, fix: fix.to_owned() }
     }
 
     fn too_long(record: &StringRecord, line_len_max: usize) -> Self {
@@ -113,11 +97,7 @@ impl Fault {
 
     fn unclosed(record: &StringRecord) -> Self {
         let problem = "opens a quote that is not closed in the same row".to_owned();
-        Self::row(
-            record,
-            problem,
-            "close the quote, or double every `\"` inside the field",
-        )
+        Self::row(record, problem, "close the quote, or double every `\"` inside the field")
     }
 }
 
@@ -157,21 +137,10 @@ struct RowColumns {
 /// Where the amount and its direction stand.
 #[derive(Clone, Copy)]
 enum MoneyColumns {
-    Signed {
-        amount: usize,
-    },
-    Suffixed {
-        amount: usize,
-    },
-    Typed {
-        amount: usize,
-        direction: usize,
-        short_forms: bool,
-    },
-    Split {
-        withdrawal: usize,
-        deposit: usize,
-    },
+    Signed { amount: usize },
+    Suffixed { amount: usize },
+    Typed { amount: usize, direction: usize, short_forms: bool },
+    Split { withdrawal: usize, deposit: usize },
 }
 
 impl RowColumns {
@@ -179,26 +148,14 @@ impl RowColumns {
     fn of(header: &Header) -> Self {
         let required = |role| header.column(role).unwrap_or_default();
         let amount = required(Role::Amount);
-        let money = if let (Some(withdrawal), Some(deposit)) = (
-            header.column(Role::Withdrawal),
-            header.column(Role::Deposit),
-        ) {
-            MoneyColumns::Split {
-                withdrawal,
-                deposit,
-            }
+        let money = if let (Some(withdrawal), Some(deposit)) =
+            (header.column(Role::Withdrawal), header.column(Role::Deposit))
+        {
+            MoneyColumns::Split { withdrawal, deposit }
         } else if let Some(direction) = header.column(Role::Type) {
-            MoneyColumns::Typed {
-                amount,
-                direction,
-                short_forms: false,
-            }
+            MoneyColumns::Typed { amount, direction, short_forms: false }
         } else if let Some(direction) = header.column(Role::Direction) {
-            MoneyColumns::Typed {
-                amount,
-                direction,
-                short_forms: true,
-            }
+            MoneyColumns::Typed { amount, direction, short_forms: true }
         } else if header.layout.amounts == AmountStyle::Suffixed {
             MoneyColumns::Suffixed { amount }
         } else {
@@ -207,13 +164,8 @@ impl RowColumns {
         let (date, description) = (required(Role::Date), required(Role::Description));
         let money_last = match money {
             MoneyColumns::Signed { amount } | MoneyColumns::Suffixed { amount } => amount,
-            MoneyColumns::Typed {
-                amount, direction, ..
-            } => amount.max(direction),
-            MoneyColumns::Split {
-                withdrawal,
-                deposit,
-            } => withdrawal.max(deposit),
+            MoneyColumns::Typed { amount, direction, .. } => amount.max(direction),
+            MoneyColumns::Split { withdrawal, deposit } => withdrawal.max(deposit),
         };
         Self {
             date,
@@ -241,11 +193,7 @@ impl RowReader<'_> {
         self.check_currency(record)?;
         let amount_minor = self.amount(record)?;
         let field = |index: usize| record.get(index).unwrap_or_default().trim();
-        let category = self
-            .columns
-            .category
-            .map(field)
-            .filter(|category| !category.is_empty());
+        let category = self.columns.category.map(field).filter(|category| !category.is_empty());
         let balance_minor = self.balance(record).unwrap_or_else(|fault| {
             pass.reject(line, fault, self.header);
             None
@@ -263,10 +211,7 @@ impl RowReader<'_> {
 
     fn check_width(&self, record: &StringRecord) -> Result<(), Fault> {
         let width = self.header.names.len();
-        let spare = record
-            .iter()
-            .skip(width)
-            .any(|field| !field.trim().is_empty());
+        let spare = record.iter().skip(width).any(|field| !field.trim().is_empty());
         if record.len() > self.columns.last_required && !spare {
             return Ok(());
         }
@@ -287,12 +232,7 @@ impl RowReader<'_> {
             reading.resolve(self.order)
         });
         date.map_err(|error| {
-            Fault::at(
-                column,
-                text,
-                error.to_string(),
-                "write the date as `YYYY-MM-DD`",
-            )
+            Fault::at(column, text, error.to_string(), "write the date as `YYYY-MM-DD`")
         })
     }
 
@@ -322,15 +262,10 @@ impl RowReader<'_> {
                 }
                 self.number(record, amount)
             }
-            MoneyColumns::Typed {
-                amount,
-                direction,
-                short_forms,
-            } => self.typed(record, amount, direction, short_forms),
-            MoneyColumns::Split {
-                withdrawal,
-                deposit,
-            } => self.split(record, withdrawal, deposit),
+            MoneyColumns::Typed { amount, direction, short_forms } => {
+                self.typed(record, amount, direction, short_forms)
+            }
+            MoneyColumns::Split { withdrawal, deposit } => self.split(record, withdrawal, deposit),
         }
     }
 
@@ -355,11 +290,7 @@ impl RowReader<'_> {
         let minor = self.number(record, amount)?;
         let text = record.get(amount).unwrap_or_default();
         if is("debit", "dr") {
-            let out = if minor > 0 {
-                minor.checked_neg()
-            } else {
-                Some(minor)
-            };
+            let out = if minor > 0 { minor.checked_neg() } else { Some(minor) };
             return out.ok_or_else(|| amount_fault(amount, text, &AmountError::Overflow));
         }
         if !is("credit", "cr") {
@@ -369,12 +300,7 @@ impl RowReader<'_> {
         }
         if minor < 0 {
             let fix = "write `debit` if it is money out, else leave the sign out";
-            return Err(Fault::at(
-                amount,
-                text,
-                "is negative although the row is a credit",
-                fix,
-            ));
+            return Err(Fault::at(amount, text, "is negative although the row is a credit", fix));
         }
         Ok(minor)
     }
@@ -400,21 +326,13 @@ impl RowReader<'_> {
         match (side(withdrawal)?, side(deposit)?) {
             (0, 0) => {
                 let problem = "has neither a withdrawal nor a deposit".to_owned();
-                Err(Fault::row(
-                    record,
-                    problem,
-                    "write the amount into one of the two columns",
-                ))
+                Err(Fault::row(record, problem, "write the amount into one of the two columns"))
             }
             (out, 0) => Ok(-out),
             (0, income) => Ok(income),
             _ => {
                 let problem = "has both a withdrawal and a deposit".to_owned();
-                Err(Fault::row(
-                    record,
-                    problem,
-                    "write one row for each of them",
-                ))
+                Err(Fault::row(record, problem, "write one row for each of them"))
             }
         }
     }
@@ -426,12 +344,10 @@ impl RowReader<'_> {
         if record.get(column).unwrap_or_default().trim().is_empty() {
             return Ok(None);
         }
-        self.number(record, column)
-            .map(Some)
-            .map_err(|fault| Fault {
-                problem: format!("{}, so the row counts without its balance", fault.problem),
-                ..fault
-            })
+        self.number(record, column).map(Some).map_err(|fault| Fault {
+            problem: format!("{}, so the row counts without its balance", fault.problem),
+            ..fault
+        })
     }
 }
 

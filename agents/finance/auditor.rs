@@ -1,0 +1,71 @@
+//! The auditor: checks a report against the rows, independently of whoever wrote it.
+//!
+//! Every citation must be a row of the statement with the date and amount that the report gives
+//! it; every finding must carry its rationale and point to rows that exist.
+
+use std::collections::HashMap;
+
+use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, async_trait};
+
+use super::clearance::Cleared;
+use super::domain::answer::Answer;
+use super::domain::book::{Book, Row};
+use super::messages::{Audited, Draft};
+use super::shelf::Shelf;
+
+/// Checks reports.
+pub(crate) struct Auditor;
+
+/// Most problems that are described one by one.
+const PROBLEMS_MAX: usize = 10;
+
+#[async_trait]
+impl Agent for Auditor {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("auditor", "checks a report against the rows that it cites")
+            .capability("check_report")
+            .accepts::<Draft>()
+            .emits::<Audited>()
+            .cleared()
+    }
+
+    async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
+        let draft: Draft = message.decode()?;
+        let shelf = Shelf::open(cx, &draft.book).await?;
+        let audited = check(&draft.report.answer, &shelf.book()?);
+        Ok(cx.reply(&audited).await?)
+    }
+}
+
+/// Compares what a report cites with the rows of the book.
+fn check(answer: &Answer, book: &Book<'_>) -> Audited {
+    let cited = answer.citations.iter().map(|citation| citation.line);
+    let pointed = answer.findings.iter().flat_map(|finding| finding.rows.iter().copied());
+    let wanted: std::collections::HashSet<u32> = cited.chain(pointed).collect();
+    let rows: HashMap<u32, Row<'_>> =
+        book.rows().filter(|row| wanted.contains(&row.line)).map(|row| (row.line, row)).collect();
+    let mut problems = Vec::new();
+    for citation in &answer.citations {
+        match rows.get(&citation.line) {
+            None => problems.push(format!("line {} is cited but has no row", citation.line)),
+            Some(row)
+                if row.amount_minor != citation.amount.amount_minor
+                    || row.date != citation.date.0 =>
+            {
+                problems.push(format!("line {} is cited with another amount or date", row.line));
+            }
+            Some(_) => {}
+        }
+    }
+    for finding in &answer.findings {
+        if finding.rationale.trim().is_empty() {
+            problems.push(format!("the finding `{}` has no rationale", finding.title));
+        }
+        if let Some(line) = finding.rows.iter().find(|line| !rows.contains_key(line)) {
+            problems.push(format!("the finding `{}` points to line {line}", finding.title));
+        }
+    }
+    problems.truncate(PROBLEMS_MAX);
+    let citations_checked = u32::try_from(answer.citations.len()).unwrap_or(u32::MAX);
+    Audited { citations_checked, problems }
+}

@@ -54,6 +54,8 @@ pub(crate) struct Crash {
     pub(crate) reason: String,
     /// Whether the handler may be started again: it had not yet sent or asked anything.
     pub(crate) untouched: bool,
+    /// Whether whoever called it has its reply already.
+    pub(crate) replied: bool,
 }
 
 impl std::fmt::Debug for Crash {
@@ -176,7 +178,8 @@ impl Activation {
                 agent: self.agent,
                 delivery,
                 reason,
-                untouched: untouched && !replied,
+                untouched,
+                replied,
             });
         }
         match failure {
@@ -185,7 +188,7 @@ impl Activation {
             Some(failure) if replied => self.run.note(&entry.id, failure),
             Some(failure) => self.run.failed(self.agent, delivery, failure).await,
         }
-        self.run.finished_one();
+        self.run.finished_one(self.slot);
         None
     }
 }
@@ -213,7 +216,7 @@ impl Run {
     }
 
     /// A handler ended well without a reply: a failure only if someone waits for one.
-    async fn unanswered(&self, delivery: &Delivery, agent: &Arc<str>) {
+    async fn unanswered(self: &Arc<Self>, delivery: &Delivery, agent: &Arc<str>) {
         let failure = Failure::NoReply { agent: agent.clone() };
         match delivery.caller {
             Caller::Nobody => {}
@@ -248,7 +251,18 @@ impl Run {
             after: Some(failure),
             restarts: 0,
         };
-        Box::pin(self.deliver(fallback, delivery, None)).await
+        Box::pin(self.deliver(fallback, delivery)).await
+    }
+
+    /// Records something that an operator should look at. An ended run needs no further records.
+    pub(crate) fn incident(&self, agent: &Arc<str>, delivery: &Delivery, failure: &Failure) {
+        let incident = Entry::Incident {
+            run_id: self.id,
+            message_id: delivery.message.id(),
+            agent: agent.clone(),
+            failure: failure.clone(),
+        };
+        let _ = self.shared.writer.append(&self.tally, [incident]);
     }
 
     /// A handler failed: its fallback gets the message, or else whoever waits gets the failure.
@@ -259,25 +273,23 @@ impl Run {
         failure: Failure,
     ) {
         let entry = self.shared.registry.entry(agent);
+        let crashed = matches!(&failure, Failure::Panicked { agent, .. } if **agent == *entry.id);
+        if crashed {
+            self.incident(&entry.id, &delivery, &failure);
+        }
         if let Some(fallback) = entry.fallback {
             let next = self.to_fallback(fallback, &delivery, failure.clone()).await;
             let Err(second) = next else { return };
             self.note(&self.shared.registry.entry(fallback).id, second);
         }
-        let _ = self.shared.writer.append(
-            &self.tally,
-            [Entry::Incident {
-                run_id: self.id,
-                message_id: delivery.message.id(),
-                agent: entry.id.clone(),
-                failure: failure.clone(),
-            }],
-        );
+        if !crashed {
+            self.incident(&entry.id, &delivery, &failure);
+        }
+        if crashed || matches!(delivery.caller, Caller::Nobody) {
+            self.dead_letter(&delivery.message, "its handler failed and nothing stood in for it");
+        }
         match delivery.caller {
-            Caller::Nobody => {
-                self.dead_letter(&delivery.message, "its handler failed and has no fallback");
-                self.note(&entry.id, failure);
-            }
+            Caller::Nobody => self.note(&entry.id, failure),
             Caller::Handler(slot) => self.answer(slot, delivery.request, Err(failure)),
             Caller::Edge => self.finish(failed_outcome(failure), None).await,
         }

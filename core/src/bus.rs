@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::payload::Body;
 use crate::policy::{Decision, Facts, Verdict};
 use crate::redact;
-use crate::run::{Caller, Chain, Delivery, Run, Schedule, SlotId, WaitFor, Waited};
+use crate::run::{Caller, Delivery, Run, Schedule, SlotId, WaitFor, Waited};
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +89,23 @@ impl Run {
     }
 
     /// Applies the verdict's redactions and writes both to the journal.
-    fn record(&self, mut message: Message, verdict: Arc<Verdict>) -> Result<Governed, Failure> {
+    fn record(&self, mut message: Message, mut verdict: Arc<Verdict>) -> Result<Governed, Failure> {
         let mut original_sha256 = None;
         if !verdict.redactions.is_empty() {
             original_sha256 = Some(Hash::of(message.payload.text().as_bytes()));
-            message.payload = redact::apply(&message.kind, &message.payload, &verdict.redactions)?;
+            match redact::apply(&message.kind, &message.payload, &verdict.redactions) {
+                Ok(redacted) => message.payload = redacted,
+                // What should have been taken out cannot be, so nothing of it is kept.
+                Err(error) => {
+                    message.payload = Body::null();
+                    verdict = Arc::new(Verdict {
+                        decision: Decision::Deny,
+                        reason: format!("its redaction cannot be applied: {error}").into(),
+                        redactions: Vec::new(),
+                        ..Verdict::clone(&verdict)
+                    });
+                }
+            }
         }
         let message = Arc::new(message);
         self.shared.writer.append(
@@ -119,34 +131,33 @@ impl Run {
         }
     }
 
-    /// Delivers a request to an agent.
-    ///
-    /// `sender` is the activation that sends, if one does: it may have to wait for room.
+    /// Delivers a message to an agent, unless its activation's queue is full.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
         agent: usize,
-        mut delivery: Delivery,
-        sender: Option<SlotId>,
+        delivery: Delivery,
     ) -> Result<(), Failure> {
-        let depth = depth_of(delivery.chain.as_deref(), agent);
-        loop {
-            match self.enqueue(agent, depth, delivery) {
-                Schedule::Full(back) => delivery = *back,
-                schedule => return self.carry_out(schedule).await,
-            }
-            let Some(sender) = sender else {
-                return Err(self.queue_full());
-            };
-            let bound = self.shared.limits.queued_per_activation_max;
-            let room = self.wait(sender, WaitFor::Room, None, |state| {
-                let slot = state.slots.iter().find(|slot| slot.agent == agent);
-                slot.is_none_or(|slot| slot.inbox.queue.len() < bound).then_some(())
-            });
-            match room.await {
-                Waited::Ready(()) => {}
-                Waited::Ended => return Err(Failure::RunEnded),
-                Waited::Stalled | Waited::TimedOut => return Err(self.queue_full()),
-            }
+        let schedule = self.enqueue(agent, depth_of(&delivery, agent), delivery);
+        self.carry_out(schedule).await
+    }
+
+    /// Waits, in the name of the activation that sends, until the recipient's queue has room.
+    pub(crate) async fn room(
+        &self,
+        sender: SlotId,
+        agent: usize,
+        depth: u16,
+    ) -> Result<(), Failure> {
+        let bound = self.shared.limits.queued_per_activation_max;
+        let room = self.wait(sender, WaitFor::Room, None, |state| {
+            let mut slots = state.slots.iter();
+            let full = slots.find(|slot| slot.agent == agent && slot.depth == depth);
+            full.is_none_or(|slot| slot.inbox.queue.len() < bound).then_some(())
+        });
+        match room.await {
+            Waited::Ready(()) => Ok(()),
+            Waited::Ended => Err(Failure::RunEnded),
+            Waited::Stalled | Waited::TimedOut => Err(self.queue_full()),
         }
     }
 
@@ -161,7 +172,10 @@ impl Run {
     pub(crate) async fn carry_out(self: &Arc<Self>, schedule: Schedule) -> Result<(), Failure> {
         match schedule {
             Schedule::Nothing => Ok(()),
-            Schedule::Full(_) => Err(self.queue_full()),
+            Schedule::Full(delivery) => {
+                self.dead_letter(&delivery.message, "its recipient's queue is full");
+                Err(self.queue_full())
+            }
             Schedule::Ended => Err(Failure::RunEnded),
             // If the actor has just died, its supervisor starts another for what is queued.
             Schedule::Wake(actor) => {
@@ -208,7 +222,7 @@ impl Run {
                     after: None,
                     restarts: 0,
                 };
-                self.deliver(agent, delivery, None).await
+                self.deliver(agent, delivery).await
             }
             Err(failure) => Err(failure),
         };
@@ -241,8 +255,8 @@ pub(crate) fn outcome_of(failure: Failure) -> Outcome {
 }
 
 /// How often the agent stands in the chain of calls already.
-fn depth_of(chain: Option<&Chain>, agent: usize) -> u16 {
-    let chain = std::iter::successors(chain, |link| link.below.as_deref());
+pub(crate) fn depth_of(delivery: &Delivery, agent: usize) -> u16 {
+    let chain = std::iter::successors(delivery.chain.as_deref(), |link| link.below.as_deref());
     u16::try_from(chain.filter(|link| link.agent == agent).count()).unwrap_or(u16::MAX)
 }
 

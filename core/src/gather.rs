@@ -63,6 +63,13 @@ impl Gather {
         }
     }
 
+    /// Whether more answers would change nothing: enough legs have answered well, or, if partial
+    /// results are not wanted, too many have failed.
+    pub(crate) fn is_settled(self, legs: usize, well: usize, badly: usize) -> bool {
+        let needed = self.needed_of(legs);
+        well >= needed || (!self.partial && legs.saturating_sub(badly) < needed)
+    }
+
     pub(crate) fn longest_wait(self) -> Option<Duration> {
         self.deadline
     }

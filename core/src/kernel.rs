@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::agent::Agent;
 use crate::ask::{Ask, Refused, Running};
 use crate::blob::{Blob, Blobs, Stored};
-use crate::bus::{Draft, Target, user_address};
+use crate::bus::{Draft, Target, outcome_of, user_address};
 use crate::clock::{Clock, Timestamp};
 use crate::failure::Failure;
 use crate::ids::{Ids, MessageId, RunId};
@@ -106,9 +106,14 @@ impl Shared {
     pub(crate) fn retire(&self, run: RunId) {
         if self.runs.remove(&run).is_some() {
             self.blobs.release(run);
-            if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.idle.notify_waiters();
-            }
+            self.vacate();
+        }
+    }
+
+    /// Gives back a place among the runs in flight.
+    fn vacate(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.idle.notify_waiters();
         }
     }
 
@@ -208,21 +213,13 @@ impl Kernel {
         if let Err(cause) = shared.writer.append(&run.tally, [started]) {
             return run.finish(Outcome::Failed { cause }, None).await;
         }
+        // Before anything that may wait: a run always ends, also if whoever asks goes away now.
+        self.watch(&run, lasts);
         let label = match self.store_content(&run, ask.content, ask.label).await {
             Ok(label) => label,
-            Err(cause) => return run.finish(Outcome::Failed { cause }, None).await,
+            Err(cause) => return run.finish(outcome_of(cause), None).await,
         };
         let Ok(body) = ask.body else { return };
-        let watched = run.clone();
-        shared.tasks.spawn(async move {
-            tokio::select! {
-                () = watched.ended.cancelled() => {}
-                () = tokio::time::sleep_until(watched.expires) => {
-                    let deadline_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-                    watched.finish(Outcome::Expired { deadline_ms }, None).await;
-                }
-            }
-        });
         let id = MessageId(shared.ids.uuid(now));
         run.begin(Draft {
             id,
@@ -237,6 +234,21 @@ impl Kernel {
         .await;
     }
 
+    /// Ends the run at its deadline.
+    fn watch(&self, run: &Arc<Run>, lasts: Duration) {
+        let run = run.clone();
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = run.ended.cancelled() => {}
+                () = tokio::time::sleep_until(run.expires) => {
+                    let deadline_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+                    run.finish(Outcome::Expired { deadline_ms }, None).await;
+                }
+            }
+        });
+    }
+
     /// Keeps the content of a request under a label that its inspection may raise.
     async fn store_content(
         &self,
@@ -247,7 +259,7 @@ impl Kernel {
         let mut joined = label;
         for (blob, bytes) in content {
             let text = String::from_utf8_lossy(&bytes);
-            for category in self.shared.policies.inspect(&text) {
+            for category in self.shared.policies.inspect(&text).map_err(Failure::Denied)? {
                 joined = joined.with_category(category);
             }
             drop(text);
@@ -276,26 +288,33 @@ impl Kernel {
     /// Takes a place among the runs in flight.
     fn admit(&self) -> Result<(), Refused> {
         let shared = &self.shared;
-        if shared.draining.load(Ordering::Acquire) {
-            return Err(Refused::Draining);
-        }
         let overloaded = |limit| Refused::Overloaded { limit, retry_after_ms: 1_000 };
         let bound = shared.limits.queued_per_agent_max;
         let mut entries = shared.registry.entries().iter();
         if entries.any(|entry| entry.counters.queued.load(Ordering::Relaxed) >= bound) {
             return Err(overloaded("queued_per_agent_max"));
         }
-        if shared.in_flight.fetch_add(1, Ordering::AcqRel) >= shared.limits.runs_in_flight_max {
-            shared.in_flight.fetch_sub(1, Ordering::AcqRel);
-            return Err(overloaded("runs_in_flight_max"));
-        }
-        Ok(())
+        // The place is taken before `draining` is read and a drain counts after it has been set, so
+        // no run starts behind a drain's back.
+        let before = shared.in_flight.fetch_add(1, Ordering::SeqCst);
+        let refused = if shared.draining.load(Ordering::SeqCst) {
+            Refused::Draining
+        } else if before >= shared.limits.runs_in_flight_max {
+            overloaded("runs_in_flight_max")
+        } else {
+            return Ok(());
+        };
+        shared.vacate();
+        Err(refused)
     }
 
     /// Cancels a run of the principal's tenant; `false` if there is none in flight.
     pub async fn cancel(&self, principal: &Principal, run: RunId, reason: &str) -> bool {
         let found = self.shared.runs.get(&run).map(|run| run.clone());
-        let Some(run) = found.filter(|run| run.principal.tenant() == principal.tenant()) else {
+        let ours = |run: &Arc<Run>| {
+            principal.realm() == self.shared.realm && run.principal.tenant() == principal.tenant()
+        };
+        let Some(run) = found.filter(ours) else {
             return false;
         };
         run.finish(Outcome::Cancelled { reason: reason.to_owned() }, None).await;
@@ -342,29 +361,36 @@ impl Kernel {
     /// How many runs are in flight.
     #[must_use]
     pub fn runs_in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::Acquire)
+        self.shared.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Returns when no run is in flight.
+    async fn idle(&self) {
+        loop {
+            let notified = self.shared.idle.notified();
+            if self.runs_in_flight() == 0 {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// Stops admitting, lets runs end for as long as the drain bound allows, cancels what is left,
     /// and stops the tree. Returns how many runs were cancelled.
     pub async fn drain(&self) -> usize {
         let shared = &self.shared;
-        shared.draining.store(true, Ordering::Release);
-        let idle = async {
-            loop {
-                let notified = shared.idle.notified();
-                if self.runs_in_flight() == 0 {
-                    return;
-                }
-                notified.await;
-            }
-        };
-        let in_time = tokio::time::timeout(shared.limits.drain, idle).await.is_ok();
-        let left: Vec<Arc<Run>> =
+        shared.draining.store(true, Ordering::SeqCst);
+        let in_time = tokio::time::timeout(shared.limits.drain, self.idle()).await.is_ok();
+        let mut left: Vec<Arc<Run>> =
             if in_time { Vec::new() } else { shared.runs.iter().map(|run| run.clone()).collect() };
+        left.sort_by_key(|run| run.id);
         for run in &left {
             let reason = "the installation is shutting down".to_owned();
             run.finish(Outcome::Cancelled { reason }, None).await;
+        }
+        let durable = tokio::time::timeout(shared.limits.drain, self.idle()).await;
+        if durable.is_err() || shared.writer.pay().is_err() {
+            tracing::error!("the journal refuses the end of some runs");
         }
         let stopped = self.root.stop_and_wait(None, Some(shared.limits.drain)).await;
         if let Err(error) = stopped {

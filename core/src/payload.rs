@@ -57,14 +57,25 @@ impl Body {
         let text = serde_json::value::to_raw_value(payload).map_err(|error| {
             Error::Unserialisable { kind: T::KIND.into(), reason: error.to_string() }
         })?;
-        Ok(Self { text: text.into(), written_by: Some(TypeId::of::<T>()) })
+        let mut body = Self { text: text.into(), written_by: Some(TypeId::of::<T>()) };
+        // A serialiser writes no line breaks, but raw JSON inside the value keeps its own.
+        if body.text().contains(['\n', '\r']) {
+            body.text = Self::from_text(T::KIND, body.text())?.text;
+        }
+        Ok(body)
     }
 
-    /// Takes JSON text from outside.
+    /// Takes JSON text from outside, and writes it anew: on one line, with each key once, so that
+    /// whoever reads it, policy, handler or journal, reads the same.
     pub fn from_text(kind: &str, text: &str) -> Result<Self, Error> {
-        serde_json::from_str::<Box<RawValue>>(text)
-            .map(|raw| Self { text: raw.into(), written_by: None })
-            .map_err(|error| Error::Mismatch { kind: kind.into(), reason: error.to_string() })
+        let value = serde_json::from_str(text)
+            .map_err(|error| Error::Mismatch { kind: kind.into(), reason: error.to_string() })?;
+        Self::from_value(kind, &value)
+    }
+
+    /// Nothing, in the place of what must not be kept.
+    pub(crate) fn null() -> Self {
+        Self { text: RawValue::NULL.to_owned().into(), written_by: None }
     }
 
     /// Takes a JSON value.

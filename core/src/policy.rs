@@ -289,9 +289,25 @@ impl PolicySet {
     }
 
     /// The label categories that the policies find in content that is about to be stored.
-    #[must_use]
-    pub fn inspect(&self, content: &str) -> Vec<&'static str> {
-        self.links.iter().flat_map(|link| link.policy.inspect(content)).collect()
+    ///
+    /// # Errors
+    /// A policy that panics denies, as it does for a message.
+    pub fn inspect(&self, content: &str) -> Result<Vec<&'static str>, Denied> {
+        let mut categories = Vec::new();
+        for link in &self.links {
+            match catch_unwind(AssertUnwindSafe(|| link.policy.inspect(content))) {
+                Ok(found) => categories.extend(found),
+                Err(panic) => {
+                    let reason = format!("the policy crashed: {}", panic_text(panic.as_ref()));
+                    return Err(Denied {
+                        policy: link.id.clone(),
+                        policy_version: link.version.clone(),
+                        reason: reason.into(),
+                    });
+                }
+            }
+        }
+        Ok(categories)
     }
 }
 

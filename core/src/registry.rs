@@ -142,7 +142,10 @@ impl Registry {
             self.declare(kind, spec.id)?;
         }
         for kind in spec.accepts.iter().chain(&spec.collects) {
-            self.receivers.entry(kind.name()).or_default().push(index);
+            let receivers = self.receivers.entry(kind.name()).or_default();
+            if receivers.last() != Some(&index) {
+                receivers.push(index);
+            }
         }
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         self.entries.push(Entry {

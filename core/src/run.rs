@@ -1,9 +1,8 @@
 //! One run: its activations, what they wait for, and its one outcome.
 //!
 //! Everything that must be decided together is under one short lock per run: who is at work, who
-//! waits, what has arrived. `live` counts the handlers and queued messages that can still make
-//! progress; when it falls to zero nobody can, and whoever waits is told so at once instead of
-//! waiting for a deadline.
+//! waits, what has arrived. When no activation can make progress by itself any more, those who wait
+//! wait in vain: they are told so one by one, at once instead of at a deadline.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,6 +82,8 @@ pub(crate) struct Slot {
     pub(crate) agent: usize,
     pub(crate) depth: u16,
     pub(crate) inbox: Inbox,
+    /// Whether it has taken a message that it has not come to an end with.
+    working: bool,
     actor: Option<ActorRef<Wake>>,
     notify: Arc<Notify>,
 }
@@ -90,7 +91,6 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct State {
     ended: bool,
-    live: usize,
     pub(crate) slots: Vec<Slot>,
     failures: Vec<(Arc<str>, Failure)>,
     outcome: Option<oneshot::Sender<Arc<Outcome>>>,
@@ -183,7 +183,6 @@ impl Run {
             return Schedule::Full(Box::new(delivery));
         }
         state.slots[slot_id.0].inbox.queue.push_back(delivery);
-        state.live += 1;
         self.shared.registry.entry(agent).counters.queued.fetch_add(1, Ordering::Relaxed);
         state.schedule(slot_id)
     }
@@ -197,6 +196,7 @@ impl Run {
         let slot = &mut state.slots[slot_id.0];
         slot.actor = None;
         slot.inbox.scheduled = false;
+        slot.working = false;
         let agent = slot.agent;
         slot.inbox.queue.push_front(delivery);
         self.shared.registry.entry(agent).counters.queued.fetch_add(1, Ordering::Relaxed);
@@ -237,10 +237,11 @@ impl Run {
             slot.inbox.scheduled = false;
             return None;
         };
+        slot.working = true;
         let agent = slot.agent;
         self.shared.registry.entry(agent).counters.queued.fetch_sub(1, Ordering::Relaxed);
         if was_full {
-            state.unblock_where(|waits| waits == WaitFor::Room, false);
+            state.unblock_room();
         }
         Some(delivery)
     }
@@ -284,15 +285,15 @@ impl Run {
     ) -> Waited<T> {
         let mut timed_out = false;
         let notify = self.state().slots[slot_id.0].notify.clone();
+        let _waiting = Waiting { run: self, slot_id };
         loop {
             {
                 let mut state = self.state();
-                state.resume(slot_id.0);
+                state.slots[slot_id.0].inbox.blocked = None;
                 if state.ended {
                     return Waited::Ended;
                 }
                 if let Some(found) = ready(&mut state) {
-                    state.slots[slot_id.0].inbox.stalled = false;
                     return Waited::Ready(found);
                 }
                 if timed_out {
@@ -307,6 +308,7 @@ impl Run {
             match deadline {
                 None => notify.notified().await,
                 Some(deadline) => tokio::select! {
+                    biased;
                     () = notify.notified() => {}
                     () = tokio::time::sleep_until(deadline) => timed_out = true,
                 },
@@ -314,9 +316,11 @@ impl Run {
         }
     }
 
-    /// One queued message or handler less; whoever waits in vain is woken.
-    pub(crate) fn finished_one(&self) {
-        self.state().rest();
+    /// The activation has come to an end with its message; whoever waits in vain is woken.
+    pub(crate) fn finished_one(&self, slot_id: SlotId) {
+        let mut state = self.state();
+        state.slots[slot_id.0].working = false;
+        state.rest();
     }
 
     /// Remembers a failure that no caller waits for, to explain a missing leg later.
@@ -333,7 +337,7 @@ impl Run {
     }
 
     /// Ends the run. Only the first outcome counts; `by` may finish what it is doing.
-    pub(crate) async fn finish(&self, outcome: Outcome, by: Option<SlotId>) {
+    pub(crate) async fn finish(self: &Arc<Self>, outcome: Outcome, by: Option<SlotId>) {
         let (sender, actors) = {
             let mut state = self.state();
             if std::mem::replace(&mut state.ended, true) {
@@ -349,7 +353,8 @@ impl Run {
             }
             (state.outcome.take(), actors)
         };
-        let outcome = self.close(outcome).await;
+        let outcome = Arc::new(outcome);
+        let closed = self.close(&outcome);
         self.ended.cancel();
         for (index, actor) in actors.into_iter().enumerate() {
             match actor {
@@ -358,27 +363,34 @@ impl Run {
                 None => {}
             }
         }
-        self.shared.retire(self.id);
-        if let Some(sender) = sender {
-            // Nobody may be waiting any more; the journal has the outcome all the same.
-            let _ = sender.send(outcome);
+        // Whoever ends a run may be dropped while the disk is slow: a handler has a deadline, a
+        // caller goes away. So the rest is a task of its own, unless it is done at once.
+        let run = self.clone();
+        let mut rest = Box::pin(async move { run.conclude(outcome, closed, sender).await });
+        if futures::poll!(&mut rest).is_pending() {
+            self.shared.tasks.spawn(rest);
         }
     }
 
-    /// Records the outcome and waits until it is durable: no durable record, no answer.
-    async fn close(&self, outcome: Outcome) -> Arc<Outcome> {
-        let outcome = Arc::new(outcome);
+    /// Records the outcome.
+    fn close(&self, outcome: &Arc<Outcome>) -> Result<u64, Failure> {
         let now = self.shared.clock.now();
-        let closed = self.shared.writer.close(
-            &self.tally,
-            Close {
-                run_id: self.id,
-                at: now,
-                outcome: outcome.clone(),
-                messages: u64::from(self.messages.load(Ordering::Relaxed)),
-                duration_us: now.micros_since(self.started),
-            },
-        );
+        let close = Close {
+            run_id: self.id,
+            at: now,
+            outcome: outcome.clone(),
+            duration_us: now.micros_since(self.started),
+        };
+        self.shared.writer.close(&self.tally, close)
+    }
+
+    /// Gives out the outcome once it is durable: no durable record, no answer.
+    async fn conclude(
+        &self,
+        outcome: Arc<Outcome>,
+        closed: Result<u64, Failure>,
+        sender: Option<oneshot::Sender<Arc<Outcome>>>,
+    ) {
         let durable = match closed {
             Ok(seq) => {
                 let stored = self.shared.writer.store().durable(seq).await;
@@ -386,9 +398,14 @@ impl Run {
             }
             Err(failure) => Err(failure),
         };
-        match durable {
-            Ok(()) => outcome,
-            Err(cause) => Arc::new(Outcome::Failed { cause }),
+        self.shared.retire(self.id);
+        if let Some(sender) = sender {
+            let outcome = match durable {
+                Ok(()) => outcome,
+                Err(cause) => Arc::new(Outcome::Failed { cause }),
+            };
+            // Nobody may be waiting any more; the journal has the outcome all the same.
+            let _ = sender.send(outcome);
         }
     }
 }
@@ -405,6 +422,7 @@ impl State {
                 agent,
                 depth,
                 inbox: Inbox::default(),
+                working: false,
                 actor: None,
                 notify: Arc::default(),
             });
@@ -420,43 +438,62 @@ impl State {
         slot.actor.clone().map_or(Schedule::Spawn(slot_id), Schedule::Wake)
     }
 
-    /// A blocked handler has woken by itself.
-    fn resume(&mut self, index: usize) {
-        if self.slots[index].inbox.blocked.take().is_some() {
-            self.live += 1;
-        }
-    }
-
     /// Lets a blocked handler look again, if it is blocked on this.
     fn unblock(&mut self, index: usize, waits: WaitFor) {
         let slot = &mut self.slots[index];
         if slot.inbox.blocked == Some(waits) {
             slot.inbox.blocked = None;
-            self.live += 1;
             slot.notify.notify_one();
         }
     }
 
-    fn unblock_where(&mut self, wanted: impl Fn(WaitFor) -> bool, stalled: bool) -> bool {
-        let mut any = false;
-        for slot in &mut self.slots {
-            if slot.inbox.blocked.is_some_and(&wanted) {
-                slot.inbox.blocked = None;
-                slot.inbox.stalled = stalled;
-                self.live += 1;
-                slot.notify.notify_one();
-                any = true;
-            }
+    /// Lets everyone who waits for room look again.
+    fn unblock_room(&mut self) {
+        for index in 0..self.slots.len() {
+            self.unblock(index, WaitFor::Room);
         }
-        any
     }
 
-    /// One less can make progress. If that was the last, nothing more will arrive for those who
-    /// wait for kinds or for room; if there are none, not for those who wait for replies either.
+    /// Somebody has come to rest. If nobody can make progress any more, one of those who wait is
+    /// told so: the newest, since the older ones may wait for it. Whoever waits for replies comes
+    /// last, since what the others do next may still answer it.
     fn rest(&mut self) {
-        self.live = self.live.saturating_sub(1);
-        if self.live == 0 && !self.unblock_where(|waits| waits != WaitFor::Replies, true) {
-            self.unblock_where(|_| true, true);
+        if self.slots.iter().any(Slot::can_progress) {
+            return;
         }
+        let newest = |slots: &[Slot], wanted: fn(WaitFor) -> bool| {
+            slots.iter().rposition(|slot| slot.inbox.blocked.is_some_and(wanted))
+        };
+        let in_vain = newest(&self.slots, |waits| waits != WaitFor::Replies)
+            .or_else(|| newest(&self.slots, |_| true));
+        if let Some(index) = in_vain {
+            let slot = &mut self.slots[index];
+            slot.inbox.blocked = None;
+            slot.inbox.stalled = true;
+            slot.notify.notify_one();
+        }
+    }
+}
+
+impl Slot {
+    /// Whether the activation can go on without anybody else's doing.
+    fn can_progress(&self) -> bool {
+        if self.working { self.inbox.blocked.is_none() } else { !self.inbox.queue.is_empty() }
+    }
+}
+
+/// A handler that waits. Its wait may be dropped at any time, by its deadline or by its own doing;
+/// it is not blocked from then on.
+struct Waiting<'a> {
+    run: &'a Run,
+    slot_id: SlotId,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.run.state();
+        let inbox = &mut state.slots[self.slot_id.0].inbox;
+        inbox.blocked = None;
+        inbox.stalled = false;
     }
 }

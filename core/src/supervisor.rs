@@ -109,9 +109,9 @@ impl Actor for Supervisor {
 
 /// Starts the activation again, or gives up on the message and goes on with the next.
 async fn recover(crash: Crash) {
-    let Crash { run, slot, agent, mut delivery, reason, untouched } = crash;
+    let Crash { run, slot, agent, mut delivery, reason, untouched, replied } = crash;
     let entry = run.shared.registry.entry(agent);
-    if untouched && delivery.restarts < entry.spec.restarts_max {
+    if untouched && !replied && delivery.restarts < entry.spec.restarts_max {
         delivery.restarts += 1;
         entry.counters.restarts.fetch_add(1, Ordering::Relaxed);
         let backoff = limits::RESTART_BACKOFF * 2_u32.saturating_pow(delivery.restarts - 1);
@@ -130,7 +130,12 @@ async fn recover(crash: Crash) {
         return;
     }
     let failure = Failure::Panicked { agent: entry.id.clone(), reason };
-    run.failed(agent, delivery, failure).await;
+    if replied {
+        run.incident(&entry.id, &delivery, &failure);
+        run.note(&entry.id, failure);
+    } else {
+        run.failed(agent, delivery, failure).await;
+    }
     let _ = run.carry_out(run.actor_died(slot)).await;
-    run.finished_one();
+    run.finished_one(slot);
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::fan::delivery_of;
 use super::{Context, Request};
-use crate::bus::Target;
+use crate::bus::{Target, depth_of};
 use crate::failure::Failure;
 use crate::gather::{Gather, Gathered, Missing};
 use crate::governed::Governed;
@@ -15,7 +15,7 @@ use crate::journal::chain::Hash;
 use crate::journal::record::Call;
 use crate::outcome::Outcome;
 use crate::payload::{Body, Payload};
-use crate::run::{Caller, Chain, WaitFor, Waited};
+use crate::run::{Caller, Chain, Delivery, Schedule, WaitFor, Waited};
 
 impl Context {
     /// Answers the message that is being handled. At most one answer counts.
@@ -74,9 +74,9 @@ impl Context {
         let sent = self.send(&Request::new(to, payload), 0).await;
         let answered = match sent {
             Ok(request) => {
-                let reply = self.await_replies(&[request], 1, None).await;
-                let reply = reply.into_iter().next().and_then(|(_, reply)| reply);
-                let waited = reply.unwrap_or_else(|| Err(self.no_reply(to)));
+                let (replies, _) = self.await_replies(&[request], |_, _| false, None).await;
+                let reply = replies.into_iter().next().and_then(|(_, reply)| reply);
+                let waited = reply.unwrap_or_else(|| Err(self.circle(to)));
                 waited.map(|reply| (request, reply)).map_err(|failure| (Some(request), failure))
             }
             Err(failure) => Err((None, failure)),
@@ -104,14 +104,15 @@ impl Context {
         requests: &[Request],
         gather: Gather,
     ) -> Result<Gathered, Failure> {
-        let deadline = gather.longest_wait().map(|wait| Instant::now() + wait);
+        let deadline = gather.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
         let mut sent = Vec::with_capacity(requests.len());
         for (leg, request) in (0_u32..).zip(requests) {
             sent.push(self.send(request, leg).await);
         }
         let waiting: Vec<MessageId> = sent.iter().filter_map(|sent| sent.clone().ok()).collect();
-        let mut replies =
-            self.await_replies(&waiting, gather.needed_of(requests.len()), deadline).await;
+        let (legs, unsent) = (requests.len(), requests.len() - waiting.len());
+        let settled = |well, badly| gather.is_settled(legs, well, badly + unsent);
+        let (mut replies, waited) = self.await_replies(&waiting, settled, deadline).await;
         let mut gathered = Gathered::default();
         for (request, sent) in requests.iter().zip(sent) {
             let reply = match sent {
@@ -128,11 +129,18 @@ impl Context {
                     reason: failure.to_string(),
                     failure: Some(failure),
                 }),
-                None => gathered.missing.push(Missing {
-                    leg: request.to.clone(),
-                    reason: "it did not answer in time".to_owned(),
-                    failure: None,
-                }),
+                None => {
+                    let failure =
+                        matches!(waited, Waited::Stalled).then(|| self.circle(&request.to));
+                    let reason = match &failure {
+                        Some(failure) => failure.to_string(),
+                        None if matches!(waited, Waited::TimedOut) => {
+                            "it did not answer in time".to_owned()
+                        }
+                        None => "the other legs had settled the gather".to_owned(),
+                    };
+                    gathered.missing.push(Missing { leg: request.to.clone(), reason, failure });
+                }
             }
         }
         self.close_gather(gather, gathered)
@@ -162,8 +170,32 @@ impl Context {
         let message = message?;
         let id = message.id();
         let delivery = delivery_of(message, Caller::Handler(self.slot), Some(chain));
-        run.deliver(agent, delivery, Some(self.slot)).await?;
+        self.deliver(agent, delivery).await?;
         Ok(id)
+    }
+
+    /// Delivers a message. While the recipient's queue is full, this handler waits and gives up its
+    /// place among the agent's handlers, as in every wait.
+    pub(super) async fn deliver(
+        &mut self,
+        agent: usize,
+        mut delivery: Delivery,
+    ) -> Result<(), Failure> {
+        let run = self.run.clone();
+        let depth = depth_of(&delivery, agent);
+        loop {
+            match run.enqueue(agent, depth, delivery) {
+                Schedule::Full(back) => delivery = *back,
+                schedule => return run.carry_out(schedule).await,
+            }
+            self.permit = None;
+            let room = run.room(self.slot, agent, depth).await;
+            self.resume().await;
+            if let Err(failure) = room {
+                run.dead_letter(&delivery.message, "its recipient's queue stayed full");
+                return Err(failure);
+            }
+        }
     }
 
     /// An agent that waits, directly or not, for this call cannot be called by it.
@@ -184,13 +216,14 @@ impl Context {
         Err(Failure::Cycle { path: path.join(" → ") })
     }
 
-    /// Waits until `needed` of the requests are answered well, or all are answered.
+    /// Waits until all requests are answered, or until so many are, well and badly, that it is
+    /// `settled`.
     async fn await_replies(
         &mut self,
         requests: &[MessageId],
-        needed: usize,
+        settled: impl Fn(usize, usize) -> bool,
         deadline: Option<Instant>,
-    ) -> Vec<(MessageId, Option<Result<Governed, Failure>>)> {
+    ) -> (Vec<(MessageId, Option<Result<Governed, Failure>>)>, Waited<()>) {
         let slot = self.slot;
         self.permit = None;
         let ours = |id: &MessageId| requests.contains(id);
@@ -198,28 +231,31 @@ impl Context {
             let replies = &state.slots[slot.0].inbox.replies;
             let answered = replies.iter().filter(|(id, _)| ours(id));
             let well = answered.clone().filter(|(_, reply)| reply.is_ok()).count();
-            (well >= needed || answered.count() >= requests.len()).then_some(())
+            let answered = answered.count();
+            (answered >= requests.len() || settled(well, answered - well)).then_some(())
         });
-        let ended = matches!(waited.await, Waited::Ended);
+        let waited = waited.await;
         self.resume().await;
-        if ended {
-            return requests.iter().map(|id| (*id, Some(Err(Failure::RunEnded)))).collect();
+        if matches!(waited, Waited::Ended) {
+            let ended = |id: &MessageId| (*id, Some(Err(Failure::RunEnded)));
+            return (requests.iter().map(ended).collect(), waited);
         }
         let mut state = self.run.state();
         let Some(slot) = state.slots.get_mut(slot.0) else {
-            return Vec::new();
+            return (Vec::new(), waited);
         };
         let (taken, kept) =
             std::mem::take(&mut slot.inbox.replies).into_iter().partition(|(id, _)| ours(id));
         slot.inbox.replies = kept;
         let taken: Vec<(MessageId, Result<Governed, Failure>)> = taken;
-        taken.into_iter().map(|(id, reply)| (id, Some(reply))).collect()
+        (taken.into_iter().map(|(id, reply)| (id, Some(reply))).collect(), waited)
     }
 
-    fn no_reply(&self, to: &str) -> Failure {
-        let known = self.run.shared.registry.resolve(to);
-        let agent = known
-            .map_or_else(|| to.into(), |agent| self.run.shared.registry.entry(agent).id.clone());
-        Failure::NoReply { agent }
+    /// Nobody in the run can answer any more: activations wait for each other, each called by
+    /// another chain, so that no single chain shows the cycle.
+    fn circle(&self, to: &str) -> Failure {
+        let (from, registry) = (&self.entry().id, &self.run.shared.registry);
+        let to = registry.resolve(to).map_or(to, |agent| &registry.entry(agent).id);
+        Failure::Cycle { path: format!("{from} → {to} → … → {from}") }
     }
 }

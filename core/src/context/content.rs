@@ -59,8 +59,10 @@ impl Context {
             .map_err(|error| self.blob_failure(&error.to_string()))?
             .ok_or_else(|| self.blob_failure("the run has no such content"))?;
         let clearance = &self.entry().recipient.clearance;
+        let region = clearance.region.as_ref().unwrap_or(&self.run.shared.home_region);
         let cleared = stored.label.classification <= clearance.ceiling
-            && stored.label.categories.is_subset(&clearance.categories);
+            && stored.label.categories.is_subset(&clearance.categories)
+            && stored.label.regions.iter().all(|bound| bound == region);
         if !cleared {
             let reason = format!("it is not cleared for the content `{}`", blob.sha256);
             return Err(Failure::Failed { agent: self.entry().id.clone(), reason });
@@ -89,6 +91,7 @@ impl Run {
         if self.blob_bytes.fetch_add(size, Ordering::Relaxed) + size
             > limits.blobs_per_run_bytes_max
         {
+            self.blob_bytes.fetch_sub(size, Ordering::Relaxed);
             return Err(over("blobs_per_run_bytes_max", limits.blobs_per_run_bytes_max));
         }
         let kept = self.shared.blobs.put(self.id, blob, Arc::new(stored)).await;

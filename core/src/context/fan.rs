@@ -34,7 +34,7 @@ impl Context {
                 Ok(message) if collects => Ok(run.collect(*agent, &message)),
                 Ok(message) => {
                     let delivery = delivery_of(message, Caller::Nobody, None);
-                    run.deliver(*agent, delivery, Some(self.slot)).await.map(|()| true)
+                    self.deliver(*agent, delivery).await.map(|()| true)
                 }
                 Err(failure) => Err(failure),
             };
@@ -66,7 +66,7 @@ impl Context {
             let reason = format!("its spec does not declare that it collects `{kind}`");
             return Err(Failure::Failed { agent, reason });
         }
-        let deadline = gather.longest_wait().map(|wait| Instant::now() + wait);
+        let deadline = gather.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
         let (slot, needed) = (self.slot, gather.needed_of(kinds.len()));
         self.permit = None;
         let waited = self.run.wait(slot, WaitFor::Kinds, deadline, |state| {

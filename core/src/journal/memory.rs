@@ -47,10 +47,11 @@ impl Journal for MemoryJournal {
         let Some(first) = kept.front().map(|record| record.seq) else {
             return Ok(Vec::new());
         };
-        if after + 1 < first {
+        let next = after.saturating_add(1);
+        if next < first {
             return Err(Error::Pruned { first });
         }
-        let skip = usize::try_from(after + 1 - first).unwrap_or(usize::MAX);
+        let skip = usize::try_from(next - first).unwrap_or(usize::MAX);
         Ok(kept.iter().skip(skip).take(limit).cloned().collect())
     }
 }

@@ -59,6 +59,7 @@ struct Body {
     run_id: Option<RunId>,
     message: Option<InRun>,
     records: Option<u64>,
+    messages: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +70,7 @@ struct InRun {
 #[derive(Default)]
 struct Counted {
     records: u64,
+    messages: u64,
     outcomes: u64,
     ended: bool,
 }
@@ -162,9 +164,10 @@ impl Checker {
         let counted = self.runs.entry(run_id).or_default();
         let after_end = counted.ended;
         counted.records += 1;
+        counted.messages += u64::from(body.kind == "message");
         counted.outcomes += u64::from(body.kind == "outcome");
         counted.ended = body.kind == "run_end";
-        let (records, outcomes, ended) = (counted.records, counted.outcomes, counted.ended);
+        let Counted { records, messages, outcomes, ended } = *counted;
         if after_end {
             return Err(self.fault(format!("follows the end record of run {run_id}")));
         }
@@ -172,6 +175,12 @@ impl Checker {
             return Err(self.fault(format!(
                 "run {run_id} ends with {} records, {records} are here",
                 body.records.unwrap_or(0)
+            )));
+        }
+        if ended && body.messages != Some(messages) {
+            return Err(self.fault(format!(
+                "run {run_id} ends with {} messages, {messages} are here",
+                body.messages.unwrap_or(0)
             )));
         }
         if ended && outcomes != 1 {
@@ -186,7 +195,8 @@ impl Checker {
         if head == Head::EMPTY {
             return Err(self.fault("the file holds no record"));
         }
-        if let Some((run_id, counted)) = self.runs.iter().find(|(_, counted)| !counted.ended) {
+        let open = self.runs.iter().filter(|(_, counted)| !counted.ended);
+        if let Some((run_id, counted)) = open.min_by_key(|(run_id, _)| **run_id) {
             return Err(self.fault(format!(
                 "is missing: run {run_id} has {} records and no end record; the file was cut off, \
                  or written while the run went on",

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chain::{Hash, Head, seal};
 use super::record::{Entry, Record};
@@ -25,18 +25,26 @@ const BODY_KEPT_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     records: AtomicU64,
+    messages: AtomicU64,
     sealed: AtomicBool,
 }
 
+/// What the one writer of a chain must know.
+struct Chain {
+    head: Head,
+    /// The ends that the store refused; at most one for each run that was in flight.
+    owed: Vec<Owed>,
+}
+
 pub(crate) struct Writer {
-    head: Mutex<Head>,
+    chain: Mutex<Chain>,
     store: Arc<dyn Journal>,
     taps: Taps,
 }
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn Journal>, taps: Taps) -> Self {
-        Self { head: Mutex::new(Head::EMPTY), store, taps }
+        Self { chain: Mutex::new(Chain { head: Head::EMPTY, owed: Vec::new() }), store, taps }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Journal> {
@@ -44,7 +52,11 @@ impl Writer {
     }
 
     pub(crate) fn head(&self) -> Head {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chain().head
+    }
+
+    fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends entries of one run, next to each other.
@@ -60,53 +72,94 @@ impl Writer {
         for (body, entry) in bodies.iter_mut().zip(&entries) {
             *body = body_hash(entry)?;
         }
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = entries.iter().filter(|entry| matches!(entry, Entry::Message { .. }));
+        let messages = messages.count() as u64;
+        let mut chain = self.chain();
         if tally.sealed.load(Ordering::Relaxed) {
             return Err(Failure::RunEnded);
         }
-        let mut next = *head;
+        self.settle(&mut chain)?;
+        let mut next = chain.head;
         let mut bodies = bodies.iter();
         let records = entries.map(|entry| {
             let body = bodies.next().copied().unwrap_or(Hash::ZERO);
             Arc::new(advance(&mut next, body, entry))
         });
-        self.commit(&mut head, next, &records)?;
+        self.commit(&mut chain, next, &records)?;
         tally.records.fetch_add(N as u64, Ordering::Relaxed);
+        tally.messages.fetch_add(messages, Ordering::Relaxed);
         Ok(next.seq)
     }
 
     /// Appends the outcome and the end record of a run, the last two it will ever have.
+    ///
+    /// # Errors
+    /// [`Failure::RunEnded`] if it has them, [`Failure::Journal`] if the store refuses. The run then
+    /// ends as failed as soon as the store takes records again: no run stays without its end.
     pub(crate) fn close(&self, tally: &Tally, close: Close) -> Result<u64, Failure> {
-        let outcome = Entry::Outcome { run_id: close.run_id, at: close.at, outcome: close.outcome };
-        let outcome_body = body_hash(&outcome)?;
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        if tally.sealed.load(Ordering::Relaxed) {
+        let mut chain = self.chain();
+        if tally.sealed.swap(true, Ordering::Relaxed) {
             return Err(Failure::RunEnded);
         }
+        let counted = tally.records.load(Ordering::Relaxed);
+        if counted == 0 {
+            // Not even its start was recorded.
+            return Ok(chain.head.seq);
+        }
+        let messages = tally.messages.load(Ordering::Relaxed);
+        let settled = self.settle(&mut chain);
+        let owed = Owed { close, records: counted + 2, messages };
+        settled.and_then(|()| self.end(&mut chain, &owed)).inspect_err(|cause| {
+            let outcome = Arc::new(Outcome::Failed { cause: cause.clone() });
+            chain.owed.push(Owed { close: Close { outcome, ..owed.close }, ..owed });
+        })
+    }
+
+    /// Ends the runs that could not be ended while the store refused.
+    pub(crate) fn pay(&self) -> Result<(), Failure> {
+        self.settle(&mut self.chain())
+    }
+
+    fn settle(&self, chain: &mut Chain) -> Result<(), Failure> {
+        while let Some(owed) = chain.owed.pop() {
+            if let Err(cause) = self.end(chain, &owed) {
+                chain.owed.push(owed);
+                return Err(cause);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self, chain: &mut Chain, owed: &Owed) -> Result<u64, Failure> {
+        let Close { run_id, at, outcome, duration_us } = &owed.close;
+        let outcome = Entry::Outcome { run_id: *run_id, at: *at, outcome: outcome.clone() };
         let end = Entry::RunEnd {
-            run_id: close.run_id,
-            at: close.at,
-            records: tally.records.load(Ordering::Relaxed) + 2,
-            messages: close.messages,
-            duration_us: close.duration_us,
+            run_id: *run_id,
+            at: *at,
+            records: owed.records,
+            messages: owed.messages,
+            duration_us: *duration_us,
         };
-        let end_body = body_hash(&end)?;
-        let mut next = *head;
+        let (outcome_body, end_body) = (body_hash(&outcome)?, body_hash(&end)?);
+        let mut next = chain.head;
         let records = [
             Arc::new(advance(&mut next, outcome_body, outcome)),
             Arc::new(advance(&mut next, end_body, end)),
         ];
-        self.commit(&mut head, next, &records)?;
-        tally.records.fetch_add(2, Ordering::Relaxed);
-        tally.sealed.store(true, Ordering::Relaxed);
+        self.commit(chain, next, &records)?;
         Ok(next.seq)
     }
 
-    fn commit(&self, head: &mut Head, next: Head, records: &[Arc<Record>]) -> Result<(), Failure> {
+    fn commit(
+        &self,
+        chain: &mut Chain,
+        next: Head,
+        records: &[Arc<Record>],
+    ) -> Result<(), Failure> {
         self.store
             .append(records)
             .map_err(|error| Failure::Journal { reason: error.to_string() })?;
-        *head = next;
+        chain.head = next;
         // Under the lock, so that observers see records in journal order.
         self.taps.recorded(records);
         Ok(())
@@ -118,8 +171,14 @@ pub(crate) struct Close {
     pub(crate) run_id: RunId,
     pub(crate) at: Timestamp,
     pub(crate) outcome: Arc<Outcome>,
-    pub(crate) messages: u64,
     pub(crate) duration_us: u64,
+}
+
+/// The end of a run with its counts, to be recorded.
+struct Owed {
+    close: Close,
+    records: u64,
+    messages: u64,
 }
 
 fn advance(head: &mut Head, body: Hash, entry: Entry) -> Record {

@@ -16,3 +16,8 @@ pub(crate) fn value(message: &Message) -> Result<Value, PolicyError> {
     }
     Ok(value)
 }
+
+/// Whether the JSON `text` has a `\uXXXX` escape, which can spell anything.
+pub(crate) fn has_unicode_escape(text: &str) -> bool {
+    text.as_bytes().contains(&b'\\') && text.contains("\\u")
+}

@@ -1,8 +1,8 @@
 //! Compares a message's label with the recipient's clearance.
 //!
-//! Core reads an unknown or mis-cased classification as `restricted`, so such a message reaches only
-//! those cleared for everything. The category [`PERSONAL`] is not judged here: the check `pii` takes
-//! personal data out of a message where it can, and that is milder than to refuse it.
+//! Core reads an unknown or mis-cased classification as `restricted`, so such a message reaches
+//! only those cleared for everything. The category [`PERSONAL`] is not judged here: the check `pii`
+//! takes personal data out of a message where it can, and that is milder than to refuse it.
 
 use genie_core::label::PERSONAL;
 use genie_core::message::Message;

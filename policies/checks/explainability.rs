@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
+use aho_corasick::MatchKind::LeftmostFirst;
 use genie_core::message::Message;
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
 use serde_json::Value;
@@ -49,8 +50,8 @@ impl Policy for Explainability {
 /// Whether the text has the name of such a list, or an escape that could spell one.
 fn may_have_list(text: &str) -> bool {
     static NAMES: LazyLock<Option<AhoCorasick>> =
-        LazyLock::new(|| AhoCorasick::new(LISTS.map(|name| format!("\"{name}\""))).ok());
-    NAMES.as_ref().is_none_or(|names| names.is_match(text)) || text.contains("\\u")
+        LazyLock::new(|| AhoCorasick::builder().match_kind(LeftmostFirst).build(LISTS).ok());
+    NAMES.as_ref().is_none_or(|names| names.is_match(text)) || payload::has_unicode_escape(text)
 }
 
 /// The path of the first finding without a rationale in `value`, innermost step first.
@@ -120,8 +121,8 @@ mod tests {
             (json!({"findings": [{"rationale": " "}]}), "/findings/0"),
             (json!({"findings": [{"rationale": 5}]}), "/findings/0"),
             (
-                json!({"findings": [{"rationale": "x"}], "recommendations": [{"rationale": "x"}, {}]}),
-                "/recommendations/1",
+                json!({"findings": [{"rationale": "x"}], "decisions": [{"rationale": "x"}, {}]}),
+                "/decisions/1",
             ),
             (json!({"legs": [{"anomalies": ["bare"]}]}), "/legs/0/anomalies/0"),
             (json!({"a/b": {"decisions": [{}]}}), "/a~1b/decisions/0"),

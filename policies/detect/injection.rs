@@ -4,9 +4,9 @@
 //! It works on wording alone: it does not understand the text, and a phrase that is quoted or asked
 //! about counts as one that is meant.
 //!
-//! Two stages. An automaton looks for the rare words that every phrase has (no allocation; text that
-//! is not ASCII is folded first if it could hide a letter). Only text with such a word is split into
-//! words and compared with the phrases, in time linear in the text.
+//! Two stages. An automaton looks for the rare words that every phrase has; it allocates nothing,
+//! and text that is not ASCII is folded first only if it could hide a letter. Text with such a word
+//! is split into words and compared with the phrases, in time linear in the text.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -20,6 +20,9 @@ const TABLE: &str = include_str!("injection.txt");
 
 /// Shortest piece of text that can hold a phrase, in bytes.
 const TEXT_MIN: usize = 6;
+
+/// Longest word of a phrase, in bytes.
+const WORD_MAX: usize = 24;
 
 /// Why a phrase table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +64,7 @@ pub struct Phrases {
     /// What the gate looks for: the name of a literal phrase, or none for a mere word.
     literals: Vec<Option<String>>,
     worded: Vec<Phrase>,
-    words: HashMap<String, u16>,
+    words: HashMap<Vec<u8>, u16>,
 }
 
 /// One known word of a text.
@@ -126,7 +129,7 @@ impl Phrases {
         for hit in self.gate.find_overlapping_iter(&*text) {
             match &self.literals[hit.pattern().as_usize()] {
                 Some(name) => return Some(name),
-                None => suspicious = true,
+                None => suspicious |= is_word(text.as_bytes(), hit.range()),
             }
         }
         if !suspicious {
@@ -141,31 +144,44 @@ impl Phrases {
     /// is neither letter nor digit separates.
     fn tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::new();
-        let mut word = String::new();
         let mut ordinal = 0;
-        let mut rest = text.char_indices().peekable();
-        while let Some((at, character)) = rest.next() {
-            if character.is_alphanumeric() {
-                word.extend(character.to_lowercase());
+        let mut buffer = [0; WORD_MAX];
+        let mut rest = text;
+        while let Some(start) = rest.find(is_inside) {
+            let word = &rest[start..];
+            let length = word.find(|character| !is_inside(character)).unwrap_or(word.len());
+            rest = &word[length..];
+            if let Some(word) = self.known(&word[..length], &mut buffer) {
+                let colon = rest.trim_start().starts_with(':');
+                tokens.push(Token { ordinal, word, colon });
             }
-            let inside = rest.peek().is_some_and(|(_, next)| is_inside(*next));
-            if word.is_empty() || (is_inside(character) && inside) {
-                continue;
-            }
-            if let Some(id) = self.words.get(&word) {
-                let behind = text[at + character.len_utf8()..].trim_start();
-                tokens.push(Token { ordinal, word: *id, colon: behind.starts_with(':') });
-            }
-            word.clear();
             ordinal += 1;
         }
         tokens
+    }
+
+    /// The id of `word`, if it is one of the table's; all of those are ASCII in lower case.
+    fn known(&self, word: &str, buffer: &mut [u8; WORD_MAX]) -> Option<u16> {
+        let mut length = 0;
+        for byte in word.bytes().filter(u8::is_ascii_alphanumeric) {
+            *buffer.get_mut(length)? = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        let letters = buffer.get(..length)?;
+        self.words.get(letters).copied()
     }
 }
 
 /// Whether a word goes on with this character.
 fn is_inside(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '\'' | '\u{2019}')
+}
+
+/// Whether `range` is a word of its own in `text`, as far as ASCII goes.
+fn is_word(text: &[u8], range: std::ops::Range<usize>) -> bool {
+    let letter =
+        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    !letter(range.start.checked_sub(1)) && !letter(Some(range.end))
 }
 
 impl Phrase {
@@ -206,7 +222,7 @@ struct Reader {
     gate: Vec<String>,
     literals: Vec<Option<String>>,
     worded: Vec<Phrase>,
-    words: HashMap<String, u16>,
+    words: HashMap<Vec<u8>, u16>,
 }
 
 impl Reader {
@@ -241,15 +257,18 @@ impl Reader {
         let mut element = Element { gap, words: Vec::new(), colon: alternatives.ends_with(':') };
         for word in alternatives.split('|') {
             let word = word.trim_end_matches(':').to_ascii_lowercase();
-            if word.is_empty() || !word.chars().all(is_inside) {
+            if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 return Err(format!("`{word}` in `{alternatives}` is not a word"));
+            }
+            if word.len() > WORD_MAX {
+                return Err(format!("`{word}` is longer than {WORD_MAX} letters"));
             }
             if gate && !self.gate.contains(&word) {
                 self.gate.push(word.clone());
                 self.literals.push(None);
             }
             let id = u16::try_from(self.words.len()).map_err(|_| "too many words".to_owned())?;
-            element.words.push(*self.words.entry(word).or_insert(id));
+            element.words.push(*self.words.entry(word.into_bytes()).or_insert(id));
         }
         Ok(element)
     }

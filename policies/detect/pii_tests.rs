@@ -169,8 +169,8 @@ fn a_card_behind_any_number_of_other_groups_is_found_once() {
 
 #[test]
 fn no_uuid_of_200_000_is_taken_for_personal_data() {
-    // A linear congruential generator (Knuth's MMIX constants) makes the bits, so that the corpus is
-    // the same everywhere; the version nibble runs through 1 to 8.
+    // A linear congruential generator (Knuth's MMIX constants) makes the bits, so that the corpus
+    // is the same everywhere; the version nibble runs through 1 to 8.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
         state =

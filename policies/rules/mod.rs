@@ -8,7 +8,7 @@
 //! [[rule]]
 //! id = "large-payment"
 //! description = "A payment above one lakh rupees needs a human."
-//! kinds = ["payment.request"]          # optional, but a rule without kinds is run on every message
+//! kinds = ["payment.request"]          # optional; a rule without kinds is run on every message
 //! when = "has(message.payload.amount_minor) && message.payload.amount_minor > 10000000"
 //! decision = "require_approval"        # or "deny", or "redact" with fields = ["/note"]
 //! reason = "the payment is above one lakh rupees"
@@ -17,7 +17,8 @@
 //! A condition sees `message.kind`, `.from`, `.to`, `.payload`, `.bytes`, `.hops`,
 //! `.label.classification|categories|regions` and
 //! `.principal.tenant|subject|roles|scopes|consents`. The payload has no fixed shape: test an
-//! optional field with `has(…)` first. A condition that fails when it is run denies, naming the rule.
+//! optional field with `has(…)` first. A condition that fails when it is run denies, naming the
+//! rule.
 
 mod context;
 mod parse;

@@ -44,7 +44,8 @@ fn specimen() -> Specimen {
         "k.one",
         "agent",
         json!({
-            "amount": 1_500, "note": "hello", "nested": {"list": [1, 2, 3]}, "big": 1e20, "flag": true,
+            "amount": 1_500, "note": "hello", "nested": {"list": [1, 2, 3]}, "big": 1e20,
+            "flag": true,
         }),
     );
     specimen.label = Label::new(Classification::Confidential).with_category("personal");
@@ -65,7 +66,7 @@ fn conditions_see_every_field_of_the_message() {
         r#"message.payload.note.matches("^h.*o$")"#,
         "message.payload.big > 10.0",
         "message.payload.flag",
-        r#"message.label.classification == "confidential" && "personal" in message.label.categories"#,
+        r#""personal" in message.label.categories && message.label.classification != "public""#,
         r#"message.label.classification in ["confidential", "restricted"]"#,
         "size(message.label.regions) == 0",
         r#"message.principal.tenant == "acme" && "user" in message.principal.roles"#,

@@ -75,7 +75,7 @@ pub fn afford(book: &Book<'_>, amount_minor: i64, monthly: bool) -> Affordabilit
     let surplus_minor = median(&surpluses);
     let after = |surplus: &i64| surplus.saturating_sub(amount_minor);
     let short = surpluses.iter().filter(|surplus| after(surplus) < 0).count();
-    let balance_minor = book.balance_minor();
+    let balance_minor = book.latest_balance().map(|(_, balance)| balance);
     let months_to_save = surplus_minor
         .filter(|surplus| *surplus > 0 && !monthly)
         .map(|surplus| amount_minor.max(0) / surplus + i64::from(amount_minor % surplus > 0));

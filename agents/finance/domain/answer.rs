@@ -211,6 +211,11 @@ impl<'a> Draft<'a> {
         )
     }
 
+    /// Adds to the headline.
+    fn say(&mut self, text: &str) {
+        self.answer.push_str(text);
+    }
+
     fn could_not(&mut self, reason: &str) {
         self.could_not.push(format!("{}.", wording::sentence(reason)));
     }

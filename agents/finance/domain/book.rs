@@ -194,16 +194,16 @@ impl<'a> Book<'a> {
         self.categories.codes.get(usize::from(row.category)).map_or("", |code| code)
     }
 
-    /// The balance after the latest row that states one.
+    /// The latest row that states a balance: its line and the balance in minor units.
     #[must_use]
-    pub fn balance_minor(&self) -> Option<i64> {
-        let stated = self.ledger.entries.iter().enumerate();
-        let dated = stated.filter_map(|(at, row)| row.balance_minor.map(|sum| (row.date, at, sum)));
+    pub fn latest_balance(&self) -> Option<(u32, i64)> {
+        let entries = &self.ledger.entries;
         // Statements run either way; within the last day, the row furthest from the other end wins.
-        let ascending = self.ledger.entries.first().map(|row| row.date)
-            <= self.ledger.entries.last().map(|row| row.date);
-        let at_of = |at: usize| if ascending { at } else { usize::MAX - at };
-        dated.max_by_key(|(date, at, _)| (*date, at_of(*at))).map(|(_, _, balance)| balance)
+        let ascending = entries.first().map(|row| row.date) <= entries.last().map(|row| row.date);
+        let stated = entries.iter().enumerate().filter(|(_, row)| row.balance_minor.is_some());
+        let (_, row) = stated
+            .max_by_key(|(at, row)| (row.date, if ascending { *at } else { usize::MAX - at }))?;
+        row.balance_minor.map(|balance| (row.line, balance))
     }
 }
 
@@ -246,6 +246,21 @@ mod tests {
         assert_eq!(book.code_of(&rows[1]), "shopping:online");
         assert_eq!((rows[1].income_minor(), rows[1].spend_minor()), (0, -40_000));
         assert_eq!((rows[2].income_minor(), rows[2].spend_minor()), (5_000, 0));
+    }
+
+    #[test]
+    fn the_latest_balance_is_found_in_either_order() {
+        let mut statement = statement([
+            ("2026-01-02", "Amazon", "", -100),
+            ("2026-01-03", "Amazon", "", -100),
+            ("2026-01-03", "Amazon", "", -100),
+        ]);
+        for (entry, balance) in statement.ledger.entries.iter_mut().zip([900, 800, 700]) {
+            entry.balance_minor = Some(balance);
+        }
+        assert_eq!(statement.book().latest_balance(), Some((4, 700)));
+        statement.ledger.entries.reverse();
+        assert_eq!(statement.book().latest_balance(), Some((4, 700)));
     }
 
     #[test]

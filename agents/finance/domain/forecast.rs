@@ -187,7 +187,7 @@ impl Path {
         let half = self.sigma.map(|sigma| QUANTILE * sigma * (h + level).sqrt());
         Horizon {
             months,
-            until: start.plus(months as i32 - 1).to_string(),
+            until: start.plus(months.saturating_sub(1).cast_signed()).to_string(),
             net_minor: from_float(net),
             low_minor: half.map(|half| from_float(net - half)),
             high_minor: half.map(|half| from_float(net + half)),
@@ -217,7 +217,10 @@ fn path(full: &[Bucket], running: &[Stream<'_>], start: MonthKey) -> (Method, Pa
         .iter()
         .map(|bucket| bucket.net_minor() as f64 + paid_in(running, bucket.month) as f64)
         .collect();
-    let due = |step: usize| due_minor(running, start.plus(step as i32)) as f64;
+    let due = |step: usize| {
+        let step = i32::try_from(step).unwrap_or(i32::MAX);
+        due_minor(running, start.plus(step)) as f64
+    };
     let slope = if rest.len() >= 6 { trend(&rest) } else { None };
     let method = if slope.is_some() { Method::TheilSen } else { Method::Median };
     let slope = slope.unwrap_or(0.0);

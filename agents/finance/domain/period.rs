@@ -305,7 +305,8 @@ pub fn number_word(word: &str) -> Option<i32> {
         "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
         "twelve",
     ];
-    let spelt = WORDS.iter().position(|spelt| *spelt == word).map(|at| at as i32 + 1);
+    let spelt = WORDS.iter().position(|spelt| *spelt == word);
+    let spelt = spelt.and_then(|at| i32::try_from(at + 1).ok());
     spelt.or_else(|| word.parse().ok())
 }
 

@@ -179,7 +179,7 @@ pub fn parse(question: &str, book: &Book<'_>) -> Intent {
     });
     let amount_minor = amount::amount_minor(&words, book.currency());
     let text = format!(" {} ", words.join(" "));
-    rules::decide(Asked { words, text, period, against, amount_minor }, book)
+    rules::decide(&Asked { words, text, period, against, amount_minor }, book)
 }
 
 /// Replaces words that nobody knows by the known word that they are a slip of. Words of merchants'
@@ -193,7 +193,7 @@ fn correct(words: &mut [String], book: &Book<'_>) {
     lexicon.extend(synonyms.chain(groups).flat_map(|synonym| synonym.split(' ')));
     let statement = book.merchant_names().iter().take(NAMES_MAX).map(|name| &**name);
     let named: BTreeSet<String> =
-        taxonomy.merchant_names().chain(statement).flat_map(|name| words::split(name)).collect();
+        taxonomy.merchant_names().chain(statement).flat_map(words::split).collect();
     for word in words.iter_mut().filter(|word| word.len() >= 5) {
         let known = lexicon.contains(&word.as_str()) || named.contains(word);
         let known = known || period::month_number(word).is_some();
@@ -218,8 +218,9 @@ fn take_comparison(words: &mut Vec<String>) -> Option<Against> {
         end += 1;
     }
     let (against, taken) = match (at(end), at(end + 1)) {
-        ("last" | "previous" | "prior", "month") => (Against::PreviousMonth, 2),
-        ("month", "before") | ("one", "before") => (Against::PreviousMonth, 2),
+        ("last" | "previous" | "prior", "month") | ("month" | "one", "before") => {
+            (Against::PreviousMonth, 2)
+        }
         ("last" | "previous" | "prior", "year") | ("year", "before" | "ago") => {
             (Against::YearBefore, 2)
         }

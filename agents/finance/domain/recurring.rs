@@ -262,7 +262,6 @@ fn rhythm<'a>(rows: &[Row<'a>], end: Date) -> Option<Stream<'a>> {
         return None;
     }
     // What comes too early is an extra purchase and not part of the rhythm.
-    let mut payments = payments;
     let mut previous: Option<Date> = None;
     payments.retain(|row| {
         let due = previous.is_none_or(|date| days_between(date, row.date) >= interval.days().0);
@@ -270,8 +269,8 @@ fn rhythm<'a>(rows: &[Row<'a>], end: Date) -> Option<Stream<'a>> {
         due
     });
     let amounts: Vec<i64> = payments.iter().map(Row::spend_minor).collect();
-    let (least, most) = (*amounts.iter().min()?, *amounts.iter().max()?);
-    let steady = i128::from(most) <= 3 * i128::from(least);
+    let (cheapest, dearest) = (*amounts.iter().min()?, *amounts.iter().max()?);
+    let steady = i128::from(dearest) <= 3 * i128::from(cheapest);
     if payments.len() < interval.payments_min() || !steady {
         return None;
     }

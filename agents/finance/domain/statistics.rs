@@ -39,7 +39,7 @@ pub fn median_of_sorted(sorted: &[i64]) -> Option<i64> {
         return Some(*upper);
     }
     let lower = sorted.get(middle.checked_sub(1)?)?;
-    Some(clamp((i128::from(*lower) + i128::from(*upper)) / 2))
+    Some(clamp(i128::midpoint(i128::from(*lower), i128::from(*upper))))
 }
 
 /// The median of the other amounts when the one at `left_out` of a sorted slice is left out.
@@ -52,7 +52,7 @@ pub fn median_of_others(sorted: &[i64], left_out: usize) -> Option<i64> {
         return Some(upper);
     }
     let lower = at((others / 2).checked_sub(1)?)?;
-    Some(clamp((i128::from(lower) + i128::from(upper)) / 2))
+    Some(clamp(i128::midpoint(i128::from(lower), i128::from(upper))))
 }
 
 /// The median of floats; `None` if there is nothing.

@@ -29,6 +29,7 @@ pub const CASH: &str = "cash:atm";
 /// One category of the taxonomy.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of its own in the data file")]
 pub struct Category {
     /// What agents exchange, e.g. `food:delivery`.
     pub code: String,
@@ -326,14 +327,8 @@ pub fn categorise(ledger: &Ledger, merchants: &Merchants) -> Categories {
             .get(at)
             .and_then(|name| by_name.get(*name as usize).copied().flatten())
             .filter(|_| !row.credit);
-        let category = named.unwrap_or_else(|| match placed.get(&row) {
-            Some(known) => *known,
-            None => {
-                let category = taxonomy.place(&row);
-                placed.insert(row, category);
-                category
-            }
-        });
+        let category = named
+            .unwrap_or_else(|| *placed.entry(row).or_insert_with_key(|row| taxonomy.place(row)));
         let slot = slots[category].unwrap_or_else(|| {
             codes.push(taxonomy.categories[category].code.as_str().into());
             (codes.len() - 1) as u16

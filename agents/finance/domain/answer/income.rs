@@ -74,22 +74,19 @@ pub(super) fn savings_rate(draft: &mut Draft<'_>, period: Option<&Period>) {
     let kept = draft.shown(totals.net_minor);
     let income = draft.shown(totals.income_minor);
     let spent = draft.shown(totals.expense_minor);
-    match basis_points_of(totals.net_minor, totals.income_minor) {
-        Some(rate) => {
-            draft.answer = format!(
-                "You kept {kept} of {income} received{}: a savings rate of {}.",
-                when(period),
-                percent(rate)
-            );
-        }
-        None => {
-            draft.answer = format!(
-                "Nothing was received{}, so there is no savings rate; {spent} was spent.",
-                when(period)
-            );
-            let reason = format!("a savings rate needs income, and there is none{}", when(period));
-            draft.could_not(&reason);
-        }
+    if let Some(rate) = basis_points_of(totals.net_minor, totals.income_minor) {
+        draft.answer = format!(
+            "You kept {kept} of {income} received{}: a savings rate of {}.",
+            when(period),
+            percent(rate)
+        );
+    } else {
+        draft.answer = format!(
+            "Nothing was received{}, so there is no savings rate; {spent} was spent.",
+            when(period)
+        );
+        let reason = format!("a savings rate needs income, and there is none{}", when(period));
+        draft.could_not(&reason);
     }
     let groups = by_category(draft.book, period);
     for group in groups.iter().filter(|group| group.code.starts_with("invest:")) {
@@ -123,31 +120,18 @@ pub(super) fn savings_rate(draft: &mut Draft<'_>, period: Option<&Period>) {
 /// Answers what the latest balance is.
 pub(super) fn balance(draft: &mut Draft<'_>) {
     let last = draft.book.span().map(|(_, last)| Day(last).to_string()).unwrap_or_default();
-    match draft.book.balance_minor() {
-        Some(balance) => {
-            draft.answer = format!(
-                "The latest balance in the statement is {}, up to {last}.",
-                draft.shown(balance)
-            );
-            let lines: Vec<u32> = draft
-                .book
-                .ledger()
-                .entries
-                .iter()
-                .filter(|entry| entry.balance_minor == Some(balance))
-                .max_by_key(|entry| entry.date)
-                .map(|entry| entry.line)
-                .into_iter()
-                .collect();
-            draft.cite(&lines, lines.len() as u32);
-        }
-        None => {
-            let net = totals(draft.book, None);
-            draft.answer = format!(
-                "The statement names no balance; its rows add up to {}.",
-                draft.shown(net.net_minor)
-            );
-            draft.could_not("the statement has no balance column, so the balance is not known");
-        }
+    if let Some((line, balance)) = draft.book.latest_balance() {
+        draft.answer = format!(
+            "The latest balance in the statement is {}, up to {last}.",
+            draft.shown(balance)
+        );
+        draft.cite(&[line], 1);
+    } else {
+        let net = totals(draft.book, None);
+        draft.answer = format!(
+            "The statement names no balance; its rows add up to {}.",
+            draft.shown(net.net_minor)
+        );
+        draft.could_not("the statement has no balance column, so the balance is not known");
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn nothing(draft: &mut Draft<'_>, target: &Target, period: Option<&Pe
             .map(|group| group.name)
             .collect();
         if !largest.is_empty() {
-            draft.answer.push_str(&format!(" Its largest categories are {}.", list(&largest)));
+            draft.say(&format!(" Its largest categories are {}.", list(&largest)));
         }
     }
 }
@@ -92,14 +92,14 @@ pub(super) fn spend(draft: &mut Draft<'_>, target: &Target, period: Option<&Peri
         count(payments, "payment")
     );
     if refunds > 0 {
-        draft.answer.push_str(&format!(" less {}", count(refunds, "refund")));
+        draft.say(&format!(" less {}", count(refunds, "refund")));
     }
     let all = totals(draft.book, period).expense_minor;
     if *target != Target::All
         && let Some(share) =
             basis_points_of(spent, all).filter(|share| (0..=10_000).contains(share))
     {
-        draft.answer.push_str(&format!("; that is {} of all spending", percent(share)));
+        draft.say(&format!("; that is {} of all spending", percent(share)));
     }
     draft.answer.push('.');
     let mut largest = Vec::new();

@@ -50,7 +50,7 @@ fn the_ten_rows_are_answered_in_words() {
         ),
         (
             "Is anything unusual?",
-            "1 remark among 10 rows deserve a look, first of all: ₹2,000.00 to Swiggy on 2026-01-12 \
+            "1 remark on 10 rows, first of all: ₹2,000.00 to Swiggy on 2026-01-12 \
              is 5.0 times the usual ₹400.00.",
         ),
         (

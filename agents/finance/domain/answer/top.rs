@@ -98,7 +98,7 @@ fn ranked(draft: &mut Draft<'_>, groups: &[Group], most: u32, asked: &Ranked<'_>
     if groups.len() > listed.len() {
         let more = (groups.len() - listed.len()) as u64;
         let noun = if asked.column == "Category" { "more group" } else { "more merchant" };
-        draft.answer.push_str(&format!(" {} took the rest.", count(more, noun)));
+        draft.say(&format!(" {} took the rest.", count(more, noun)));
     }
     note_coverage(draft, asked.period);
 }

@@ -25,7 +25,7 @@ pub(super) fn unusual(draft: &mut Draft<'_>, anomalies: Option<&Anomalies>) {
             count(anomalies.examined, "row")
         ),
         Some(first) => format!(
-            "{} among {} deserve a look, first of all: {}.",
+            "{} on {}, first of all: {}.",
             count(found, "remark"),
             count(anomalies.examined, "row"),
             first.title
@@ -73,8 +73,9 @@ pub(super) fn recurring(draft: &mut Draft<'_>, found: Option<&Recurring>, subscr
     let running: Vec<&&Item> = items.iter().filter(|item| item.next.is_some()).collect();
     let monthly = total(running.iter().map(|item| item.monthly_minor));
     draft.answer = format!(
-        "{} run for {} a month in all{}.",
+        "{} {} for {} a month in all{}.",
         count(running.len() as u64, noun),
+        if running.len() == 1 { "runs" } else { "run" },
         draft.shown(monthly),
         match items.len() - running.len() {
             0 => String::new(),

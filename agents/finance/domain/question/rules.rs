@@ -340,23 +340,24 @@ pub(super) const LEXICON: &[&[&str]] = &[
 ];
 
 /// The first rule that fits.
-pub(super) fn decide(asked: Asked, book: &Book<'_>) -> Intent {
+pub(super) fn decide(asked: &Asked, book: &Book<'_>) -> Intent {
     let about = target(&asked.words, book);
-    None.or_else(|| afford(&asked))
-        .or_else(|| repeated(&asked))
-        .or_else(|| advice(&asked))
-        .or_else(|| forecast(&asked))
-        .or_else(|| overspending(&asked))
-        .or_else(|| ranked(&asked, &about))
-        .or_else(|| flows(&asked, &about))
-        .or_else(|| rest(&asked, &about))
+    None.or_else(|| afford(asked))
+        .or_else(|| repeated(asked))
+        .or_else(|| advice(asked))
+        .or_else(|| forecast(asked))
+        .or_else(|| overspending(asked))
+        .or_else(|| ranked(asked, &about))
+        .or_else(|| flows(asked, &about))
+        .or_else(|| rest(asked, &about))
         .unwrap_or(Intent::Unknown)
 }
 
 fn afford(asked: &Asked) -> Option<Intent> {
     let buys = asked.says(&["can i", "could i", "should i"])
         && asked.has(&["buy", "take", "spend", "pay", "get", "handle", "manage", "commit"]);
-    if !asked.has(AFFORD) && !(buys && asked.amount_minor.is_some()) {
+    let amounts = buys && asked.amount_minor.is_some();
+    if !asked.has(AFFORD) && !amounts {
         return None;
     }
     let yearly = asked.says(&["a year", "per year", "every year"]) || asked.has(&["yearly"]);
@@ -430,9 +431,8 @@ fn forecast(asked: &Asked) -> Option<Intent> {
             None => (1, word(at + 1)),
         };
         let months = match unit {
-            "month" => 1,
-            "months" if count == 1 => 3,
-            "months" => 1,
+            "months" if number_word(word(at + 1)).is_none() => 3,
+            "month" | "months" => 1,
             "quarter" | "quarters" => 3,
             "year" | "years" => 12,
             "week" | "weeks" | "fortnight" => return Some(1),
@@ -514,7 +514,7 @@ fn ranked(asked: &Asked, about: &Target) -> Option<Intent> {
         other if credits && is_income(other) => Target::All,
         other => other.clone(),
     };
-    single.then(|| Intent::Largest { count, credits, target, period })
+    single.then_some(Intent::Largest { count, credits, target, period })
 }
 
 /// Categories whose synonyms also just mean a row.

@@ -1,11 +1,13 @@
 //! What the kernel tests share: a kernel on paused time with a small policy, and payloads.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use genie_core::blob::MemoryBlobs;
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::ids::SeededIds;
+use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::{Record, lines, verify};
 use genie_core::kernel::{Kernel, Options};
@@ -14,8 +16,10 @@ use genie_core::limits::Limits;
 use genie_core::message::Message;
 use genie_core::outcome::Outcome;
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet, Redaction};
-use genie_core::principal::{Identity, Principal};
-use genie_core::{Agent, Ask, Payload};
+use genie_core::principal::{Authority, Identity, Principal};
+use genie_core::{
+    Agent, AgentError, AgentSpec, Ask, Context, Failure, Governed, Payload, async_trait,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +41,74 @@ pub(crate) struct Answer {
 
 impl Payload for Answer {
     const KIND: &'static str = "answer";
+}
+
+/// One of several kinds for what agents publish and gather.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Part<const N: usize> {
+    pub(crate) text: String,
+}
+
+impl<const N: usize> Payload for Part<N> {
+    const KIND: &'static str = ["part.zero", "part.one", "part.two", "part.three"][N];
+}
+
+pub(crate) fn part<const N: usize>(text: &str) -> Part<N> {
+    Part { text: text.to_owned() }
+}
+
+/// What a handler made from a closure gives.
+pub(crate) type Handling<'a> = Pin<Box<dyn Future<Output = Result<(), AgentError>> + Send + 'a>>;
+
+struct Made<F> {
+    spec: AgentSpec,
+    handle: F,
+}
+
+#[async_trait]
+impl<F> Agent for Made<F>
+where
+    F: for<'a> Fn(Governed, &'a mut Context) -> Handling<'a> + Send + Sync + 'static,
+{
+    fn spec(&self) -> AgentSpec {
+        self.spec.clone()
+    }
+
+    async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
+        (self.handle)(message, cx).await
+    }
+}
+
+/// An agent made from a closure. It lives as long as the test process, as every agent does.
+pub(crate) fn agent<F>(spec: AgentSpec, handle: F) -> &'static dyn Agent
+where
+    F: for<'a> Fn(Governed, &'a mut Context) -> Handling<'a> + Send + Sync + 'static,
+{
+    Box::leak(Box::new(Made { spec, handle }))
+}
+
+/// The spec of an agent that asks and answers questions.
+pub(crate) fn spec(id: &'static str) -> AgentSpec {
+    AgentSpec::new(id, "an agent of a test")
+        .accepts::<Question>()
+        .emits::<Question>()
+        .emits::<Answer>()
+}
+
+/// An agent that answers after a wait, with its id and what it was asked.
+pub(crate) fn slow(id: &'static str, wait: Duration) -> &'static dyn Agent {
+    agent(spec(id), move |message, cx| {
+        Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            let asked: Question = message.decode()?;
+            Ok(cx.reply(&answer(format!("{id}: {}", asked.text))).await?)
+        })
+    })
+}
+
+/// An agent that never comes to an end.
+pub(crate) fn dead(id: &'static str) -> &'static dyn Agent {
+    agent(spec(id), |_, _| Box::pin(std::future::pending()))
 }
 
 pub(crate) fn question(text: &str) -> Question {
@@ -71,13 +143,27 @@ impl Policy for Words {
         if text.contains("undecided") {
             return Err(PolicyError("the word is undecided".into()));
         }
+        if text.contains("approval") {
+            return Ok(Judgement::RequireApproval { reason: "a human must see it".into() });
+        }
         assert!(!text.contains("policy crash"), "the policy cannot bear the word");
         if text.contains("secret") {
             let redaction = Redaction { pointer: "/text".into(), range: None, what: "word".into() };
             let reason = "the word is secret".into();
             return Ok(Judgement::Redact { redactions: vec![redaction], reason });
         }
+        if text.contains("misplaced") {
+            let redaction =
+                Redaction { pointer: "/nowhere".into(), range: None, what: "word".into() };
+            let reason = "the word is misplaced".into();
+            return Ok(Judgement::Redact { redactions: vec![redaction], reason });
+        }
         Ok(Judgement::Allow)
+    }
+
+    fn inspect(&self, content: &str) -> Vec<&'static str> {
+        assert!(!content.contains("policy crash"), "the policy cannot bear the content");
+        if content.contains("name") { vec![PERSONAL] } else { Vec::new() }
     }
 }
 
@@ -105,6 +191,7 @@ impl Policy for Lenient {
 /// A kernel with everything that a test looks at; checks the journal when it is closed.
 pub(crate) struct Desk {
     pub(crate) kernel: Kernel,
+    pub(crate) authority: Authority,
     pub(crate) principal: Principal,
 }
 
@@ -114,24 +201,13 @@ impl Desk {
     }
 
     pub(crate) async fn limited(agents: &[&'static dyn Agent], limits: Limits) -> Self {
-        let options = Options {
-            agents: agents.to_vec(),
-            policies: PolicySet::new(vec![Arc::new(Words), Arc::new(Lenient)]).unwrap(),
-            journal: Arc::new(MemoryJournal::keeping(10_000_000)),
-            blobs: Arc::new(MemoryBlobs::default()),
-            clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(
-                1_700_000_000_000_000,
-            ))),
-            ids: Arc::new(SeededIds::new(7)),
-            limits,
-            home_region: "in".into(),
-            user_clearance: Clearance::up_to(Classification::Confidential).and_category(PERSONAL),
-        };
+        Self::of(Options { limits, ..options(agents) }).await
+    }
+
+    pub(crate) async fn of(options: Options) -> Self {
         let (kernel, authority) = Kernel::start(options).await.unwrap();
-        let identity =
-            Identity { tenant: "acme".into(), subject: "ann".into(), ..Identity::default() };
-        let principal = authority.admit(identity);
-        Self { kernel, principal }
+        let principal = authority.admit(identity("acme"));
+        Self { kernel, authority, principal }
     }
 
     /// Asks an agent and waits for the outcome.
@@ -143,24 +219,64 @@ impl Desk {
         self.kernel.ask(&self.principal, ask).await.unwrap().outcome().await
     }
 
+    /// Why a run failed.
+    pub(crate) async fn failure(&self, to: &str, text: &str) -> Failure {
+        match &*self.ask(to, text).await {
+            Outcome::Failed { cause } => cause.clone(),
+            other => panic!("`{text}` did not fail: {other:?}"),
+        }
+    }
+
     pub(crate) async fn records(&self) -> Vec<Arc<Record>> {
         self.kernel.journal().read(0, usize::MAX).await.unwrap()
+    }
+
+    /// The journal as a file.
+    pub(crate) async fn file(&self) -> Vec<u8> {
+        let mut file = Vec::new();
+        for record in self.records().await {
+            lines::write(&record, &mut file).unwrap();
+        }
+        file
     }
 
     /// Stops the kernel and checks what must hold after every test: nothing in flight, nothing
     /// queued, and a journal that verifies, so every run has one outcome and all its records.
     pub(crate) async fn close(self) {
         assert_eq!(self.kernel.drain().await, 0, "runs were left in flight");
+        self.check().await;
+    }
+
+    /// Checks what must hold once the kernel has stopped.
+    pub(crate) async fn check(&self) {
         assert_eq!(self.kernel.runs_in_flight(), 0);
         for health in self.kernel.health() {
             assert_eq!(health.queued, 0, "messages are left at `{}`", health.agent);
         }
-        let mut file = Vec::new();
-        for record in self.records().await {
-            lines::write(&record, &mut file).unwrap();
+        let head = self.kernel.head();
+        if head != Head::EMPTY {
+            let report = verify::verify(self.file().await.as_slice(), Some(head)).unwrap();
+            assert_eq!(report.head, head);
         }
-        let report = verify::verify(file.as_slice(), Some(self.kernel.head())).unwrap();
-        assert_eq!(report.head, self.kernel.head());
+    }
+}
+
+pub(crate) fn identity(tenant: &str) -> Identity {
+    Identity { tenant: tenant.into(), subject: "ann".into(), ..Identity::default() }
+}
+
+/// What a test kernel is made of.
+pub(crate) fn options(agents: &[&'static dyn Agent]) -> Options {
+    Options {
+        agents: agents.to_vec(),
+        policies: PolicySet::new(vec![Arc::new(Words), Arc::new(Lenient)]).unwrap(),
+        journal: Arc::new(MemoryJournal::keeping(10_000_000)),
+        blobs: Arc::new(MemoryBlobs::default()),
+        clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000))),
+        ids: Arc::new(SeededIds::new(7)),
+        limits: Limits::default(),
+        home_region: "in".into(),
+        user_clearance: Clearance::up_to(Classification::Confidential).and_category(PERSONAL),
     }
 }
 

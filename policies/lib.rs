@@ -2,6 +2,10 @@
 //!
 //! Policies are pure functions of a message and the facts around it. Only `source` reads files, and
 //! only when it is told to. How verdicts are combined and enforced is core's business.
+//!
+//! A 256-byte result costs the whole chain about 1 µs on two shared cores in a release build, most
+//! of it in the two text detectors; a message of a kind that a rule names, about 3 µs more for its
+//! conversion and 1 µs for each rule (`PolicySet::evaluate` in a loop, best of 7 times 20,000).
 
 use std::path::Path;
 use std::sync::Arc;

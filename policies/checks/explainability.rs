@@ -5,8 +5,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-use aho_corasick::MatchKind::LeftmostFirst;
+use aho_corasick::packed::Searcher;
 use genie_core::message::Message;
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
 use serde_json::Value;
@@ -49,9 +48,14 @@ impl Policy for Explainability {
 
 /// Whether the text has the name of such a list, or an escape that could spell one.
 fn may_have_list(text: &str) -> bool {
-    static NAMES: LazyLock<Option<AhoCorasick>> =
-        LazyLock::new(|| AhoCorasick::builder().match_kind(LeftmostFirst).build(LISTS).ok());
-    NAMES.as_ref().is_none_or(|names| names.is_match(text)) || payload::has_unicode_escape(text)
+    // `None` where the processor cannot search for several names at once.
+    static NAMES: LazyLock<Option<Searcher>> =
+        LazyLock::new(|| Searcher::new(LISTS.map(|name| format!("\"{name}\""))));
+    let named = match &*NAMES {
+        Some(names) => names.find(text).is_some(),
+        None => LISTS.iter().any(|name| text.contains(name)),
+    };
+    named || payload::has_unicode_escape(text)
 }
 
 /// The path of the first finding without a rationale in `value`, innermost step first.

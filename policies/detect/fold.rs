@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 /// Letters of other scripts that look like Latin ones, from Unicode's table of confusables
 /// (UTS #39), Cyrillic, Greek, Armenian and Latin extensions only; lower case after folding.
@@ -44,12 +43,19 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || !text.chars().any(wants_folding) {
         return Cow::Borrowed(text);
     }
-    let folded = text
-        .nfkd()
-        .filter(|character| !is_invisible(*character) && !is_combining_mark(*character))
-        .flat_map(char::to_lowercase)
-        .map(latin);
-    Cow::Owned(folded.collect())
+    let mut folded = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            folded.push(character.to_ascii_lowercase());
+        } else if !is_invisible(character) {
+            decompose_compatible(character, |part| {
+                if !is_combining_mark(part) {
+                    folded.extend(part.to_lowercase().map(latin));
+                }
+            });
+        }
+    }
+    Cow::Owned(folded)
 }
 
 /// Whether `character` could pass for a Latin letter or hide between two of them. Scripts that

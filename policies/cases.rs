@@ -4,7 +4,7 @@
 //! [[case]]
 //! rule = "question-length"              # the id of a rule or of a built-in check
 //! name = "a short question passes"
-//! message = { kind = "ask", to = "supervisor", payload = { question = "why?" } }
+//! message = { kind = "question.asked", to = "supervisor", payload = { question = "why?" } }
 //! recipient = { ceiling = "public" }    # optional; also categories, region, roles_any, …
 //! expect = "allow"                      # or "redact", "require_approval", "deny"
 //! ```

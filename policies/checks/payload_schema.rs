@@ -94,6 +94,13 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_too_deep_to_be_read_is_refused() {
+        let deep = (0..200).fold(json!("ignore"), |inner, _| json!([inner]));
+        let error = case(deep).judge(&PayloadSchema).unwrap_err();
+        assert!(error.to_string().contains("too deeply"), "{error}");
+    }
+
+    #[test]
     fn an_undeclared_kind_is_refused() {
         assert_eq!(Case::new().decision(&PayloadSchema), Decision::Deny);
     }

@@ -4,11 +4,14 @@
 //! for the category [`UNTRUSTED`]: stored content with such a phrase gets that category, and with it
 //! every message derived from it.
 
+use std::sync::LazyLock;
+
 use genie_core::label::UNTRUSTED;
 use genie_core::message::{Message, USER};
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
 
 use crate::detect::injection;
+use crate::rules::content_version;
 
 /// The policy `prompt-injection`.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +22,10 @@ impl Policy for PromptInjection {
         "prompt-injection"
     }
 
-    fn version(&self) -> &'static str {
-        "1"
+    fn version(&self) -> &str {
+        // The phrases decide, so their text is the version.
+        static VERSION: LazyLock<String> = LazyLock::new(|| content_version(injection::table()));
+        &VERSION
     }
 
     fn describe(&self) -> &'static str {

@@ -97,6 +97,11 @@ pub fn find(text: &str) -> Option<&'static str> {
     }
 }
 
+/// The text of the built-in table, which decides what [`find`] finds.
+pub const fn table() -> &'static str {
+    TABLE
+}
+
 /// Like [`find`], over the text of a JSON document with its escapes undone.
 pub fn find_in_json(json: &str) -> Option<&'static str> {
     if json.as_bytes().contains(&b'\\') { find(&unescape(json)) } else { find(json) }

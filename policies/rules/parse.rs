@@ -245,7 +245,7 @@ pub(crate) fn toml_problem(file: &str, text: &str, error: &toml::de::Error) -> P
 }
 
 /// The version of a text: the first twelve hex digits of its SHA-256.
-fn content_version(text: &str) -> String {
+pub(crate) fn content_version(text: &str) -> String {
     use std::fmt::Write;
     Sha256::digest(text).iter().take(6).fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.

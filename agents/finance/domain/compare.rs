@@ -232,7 +232,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_ledger_is_compared_without_panic(statement in any_statement(), month in any::<i32>()) {
+        fn any_ledger_is_compared_without_panic(
+            statement in any_statement(),
+            month in any::<i32>(),
+        ) {
             for against in [Against::PreviousMonth, Against::EarlierMonths, Against::YearBefore] {
                 let _ = compare(&statement.book(), None, against);
                 let _ = compare(&statement.book(), Some(MonthKey(month)), against);

@@ -20,6 +20,7 @@ use super::words;
 mod amount;
 mod rules;
 mod target;
+mod vocabulary;
 
 pub use target::Target;
 
@@ -186,7 +187,7 @@ pub fn parse(question: &str, book: &Book<'_>) -> Intent {
 /// names are known.
 fn correct(words: &mut [String], book: &Book<'_>) {
     let mut lexicon: Vec<&str> =
-        rules::LEXICON.iter().flat_map(|list| list.iter().copied()).collect();
+        vocabulary::LEXICON.iter().flat_map(|list| list.iter().copied()).collect();
     let taxonomy = Taxonomy::bundled();
     let synonyms = taxonomy.categories().iter().flat_map(|category| &category.synonyms);
     let groups = taxonomy.groups().iter().flat_map(|group| &group.synonyms);

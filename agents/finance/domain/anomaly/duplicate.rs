@@ -2,8 +2,6 @@
 //!
 //! Owns telling a slip from a habit. Rows that came back as a refund are left alone.
 
-use std::collections::BTreeMap;
-
 use super::super::book::{Book, Row};
 use super::super::day::{Day, days_between};
 use super::super::taxonomy::CASH;
@@ -16,17 +14,14 @@ const REFUND_DAYS: i64 = 10;
 
 /// Every charge that looks as if it was made twice.
 pub(super) fn duplicates(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
-    let mut charges: BTreeMap<(u32, i64), Vec<Row<'_>>> = BTreeMap::new();
-    for row in debits.iter().filter(|row| book.code_of(row) != CASH) {
-        charges.entry((row.merchant, row.amount_minor)).or_default().push(*row);
-    }
-    let mut credits: BTreeMap<(u32, i64), Vec<Row<'_>>> = BTreeMap::new();
-    for row in book.rows().filter(|row| row.amount_minor > 0) {
-        credits.entry((row.merchant, row.amount_minor)).or_default().push(row);
-    }
+    let key = |row: &Row<'_>| (row.merchant, row.amount_minor);
+    let mut charges: Vec<Row<'_>> =
+        debits.iter().filter(|row| book.code_of(row) != CASH).copied().collect();
+    charges.sort_unstable_by_key(|row| (key(row), row.date, row.line));
+    let mut credits: Vec<Row<'_>> = book.rows().filter(|row| row.amount_minor > 0).collect();
+    credits.sort_unstable_by_key(|row| (key(row), row.date, row.line));
     let mut found = Vec::new();
-    for ((merchant, amount), mut rows) in charges {
-        rows.sort_by_key(|row| (row.date, row.line));
+    for rows in charges.chunk_by(|a, b| key(a) == key(b)).filter(|rows| rows.len() >= 2) {
         let runs: Vec<&[Row<'_>]> = rows
             .chunk_by(|a, b| days_between(a.date, b.date) <= 1)
             .filter(|run| run.len() >= 2)
@@ -34,7 +29,10 @@ pub(super) fn duplicates(book: &Book<'_>, debits: &[Row<'_>]) -> Vec<Finding> {
         if runs.len() >= HABIT_RUNS || runs.iter().any(|run| run.len() > LINES_MAX) {
             continue;
         }
-        let back = credits.get(&(merchant, amount.saturating_neg())).map_or(&[][..], Vec::as_slice);
+        let settled = rows.first().map(|row| (row.merchant, row.amount_minor.saturating_neg()));
+        let from = credits.partition_point(|row| Some(key(row)) < settled);
+        let to = credits.partition_point(|row| Some(key(row)) <= settled);
+        let back = credits.get(from..to).unwrap_or_default();
         found.extend(runs.into_iter().filter_map(|run| duplicate(book, run, back)));
     }
     found

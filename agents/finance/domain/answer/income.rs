@@ -16,7 +16,10 @@ use super::{CITATIONS_MAX, Draft, Finding, Table};
 
 /// Answers how much came in.
 pub(super) fn income(draft: &mut Draft<'_>, target: &Target, period: Option<&Period>) {
-    let refunds = matches!(target, Target::Categories { codes, .. } if codes.iter().any(|code| code == REFUND));
+    let refunds = match target {
+        Target::Categories { codes, .. } => codes.iter().any(|code| code == REFUND),
+        _ => false,
+    };
     let counts = |row: &Row<'_>| {
         let about = is_about(draft, target, row);
         if refunds {

@@ -38,7 +38,8 @@ fn the_ten_rows_are_answered_in_words() {
         ),
         (
             "How much did I pay Uber in January?",
-            "You spent ₹250.00 at Uber in January 2026, in 1 payment; that is 0.8 % of all spending.",
+            "You spent ₹250.00 at Uber in January 2026, in 1 payment; that is 0.8 % of all \
+             spending.",
         ),
         (
             "How much did I spend on food in March?",

@@ -61,7 +61,8 @@ pub(super) fn recurring(draft: &mut Draft<'_>, found: Option<&Recurring>, subscr
         found.items.iter().filter(|item| item.subscription || !subscriptions).collect();
     if items.is_empty() {
         let reason = format!(
-            "no {noun} was found; a monthly rhythm needs three payments, and the statement covers {}",
+            "no {noun} was found; a monthly rhythm needs three payments, and the statement covers \
+             {}",
             count(found.days_covered, "day")
         );
         draft.answer = format!("{}.", super::wording::sentence(&reason));

@@ -12,7 +12,7 @@ use super::super::book::Book;
 use super::super::taxonomy::Taxonomy;
 use super::super::words;
 use super::NAMES_MAX;
-use super::rules::LEXICON;
+use super::vocabulary::LEXICON;
 
 /// Longest text kept of something the statement lacks, in characters.
 const UNMATCHED_CHARS_MAX: usize = 60;

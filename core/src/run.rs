@@ -455,19 +455,13 @@ impl State {
     }
 
     /// Somebody has come to rest. If nobody can make progress any more, one of those who wait is
-    /// told so: the newest, since the older ones may wait for it. Whoever waits for replies comes
-    /// last, since what the others do next may still answer it.
+    /// told so: the newest, since the older ones may wait for it.
     fn rest(&mut self) {
         if self.slots.iter().any(Slot::can_progress) {
             return;
         }
-        let newest = |slots: &[Slot], wanted: fn(WaitFor) -> bool| {
-            slots.iter().rposition(|slot| slot.inbox.blocked.is_some_and(wanted))
-        };
-        let in_vain = newest(&self.slots, |waits| waits != WaitFor::Replies)
-            .or_else(|| newest(&self.slots, |_| true));
-        if let Some(index) = in_vain {
-            let slot = &mut self.slots[index];
+        let waiting = self.slots.iter_mut().rev().find(|slot| slot.inbox.blocked.is_some());
+        if let Some(slot) = waiting {
             slot.inbox.blocked = None;
             slot.inbox.stalled = true;
             slot.notify.notify_one();

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use genie_core::blob::MemoryBlobs;
@@ -185,6 +186,22 @@ impl Policy for Lenient {
 
     fn evaluate(&self, _: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
         Ok(Judgement::Allow)
+    }
+}
+
+/// Counts how many of it exist.
+pub(crate) struct Present(Arc<AtomicUsize>);
+
+impl Present {
+    pub(crate) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

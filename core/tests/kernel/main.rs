@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod addressing;
+mod cancel;
 mod crash;
 mod denial;
 mod desk;
 mod fan;
 mod flow;
+mod label;
+mod limit;
+mod load;
 
 pub(crate) use desk::*;

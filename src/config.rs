@@ -1,13 +1,27 @@
 //! The settings of an installation. Every one stands in `config/genie.toml` with default, unit and
 //! meaning; that file is compiled in and is the defaults.
+//!
+//! Reading files over the defaults is here; what a file may say is in `config/file.rs`.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use genie_core::label::{Classification, Clearance, PERSONAL};
+use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
 
+pub(crate) mod duration;
+mod file;
+
+use file::File;
+
+/// The defaults and the reference: the text of `config/genie.toml`.
+pub const REFERENCE: &str = include_str!("../config/genie.toml");
+
+/// Largest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// The settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// A directory of rule files in place of the built-in ones.
     pub policies: Option<PathBuf>,
@@ -22,13 +36,204 @@ pub struct Config {
 }
 
 impl Default for Config {
+    /// What [`REFERENCE`] says. What it does not say would be as strict as possible; a test keeps
+    /// it complete.
     fn default() -> Self {
-        Self {
+        let mut config = Self {
             policies: None,
-            journal_records_max: 1_000_000,
-            home_region: "in".to_owned(),
-            user_clearance: Clearance::up_to(Classification::Confidential).and_category(PERSONAL),
+            journal_records_max: 1,
+            home_region: String::new(),
+            user_clearance: Clearance::up_to(Classification::Public),
             limits: Limits::default(),
+        };
+        if let Ok(reference) = toml::from_str::<File>(REFERENCE) {
+            reference.apply(&mut config);
         }
+        config
+    }
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("cannot read `{path}`")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// It says something that is not a setting.
+    #[error("{path}:{line}: {problem}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// The defaults with the settings of a file laid over them.
+    ///
+    /// # Errors
+    /// [`Error`] names the file and, for a wrong setting, its line.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        let text =
+            read(path).map_err(|source| Error::Unreadable { path: shown.clone(), source })?;
+        let mut config = Self::with(&shown, &text)?;
+        if let (Some(policies), Some(directory)) = (&mut config.policies, path.parent()) {
+            *policies = directory.join(&*policies);
+        }
+        Ok(config)
+    }
+
+    fn with(path: &str, text: &str) -> Result<Self, Error> {
+        let file = toml::from_str::<File>(text).map_err(|error| Error::Invalid {
+            path: path.to_owned(),
+            line: line_of(text, error.span().map_or(0, |span| span.start)),
+            problem: error.message().replace('\n', ", "),
+        })?;
+        let mut config = Self::default();
+        file.apply(&mut config);
+        Ok(config)
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// The line, counted from 1, that the byte at `offset` stands in.
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    before.filter(|byte| **byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use genie_core::label::PERSONAL;
+
+    use super::*;
+
+    /// Every key with its value, those of a table as `table.key`.
+    fn settings() -> Vec<(String, toml::Value)> {
+        let table: toml::Table = toml::from_str(REFERENCE).unwrap();
+        let named = table.into_iter().flat_map(|(key, value)| match value {
+            toml::Value::Table(inner) => {
+                let inner = inner.into_iter();
+                inner.map(|(name, value)| (format!("{key}.{name}"), value)).collect()
+            }
+            value => vec![(key, value)],
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn the_reference_sets_everything_and_agrees_with_the_kernel() {
+        let file: File = toml::from_str(REFERENCE).unwrap();
+        assert!(file.policies.is_some() && file.home_region.is_some());
+        assert!(file.journal_records_max.is_some());
+        assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
+        // The debug form lists every field, so that a new limit cannot be forgotten here.
+        assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);
+
+        let config = Config::default();
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.policies, None);
+        assert_eq!(config.home_region, "in");
+        let clearance = Clearance::up_to(Classification::Confidential).and_category(PERSONAL);
+        assert_eq!(config.user_clearance, clearance);
+    }
+
+    #[test]
+    fn every_limit_of_the_kernel_is_a_setting() {
+        let debug = format!("{:?}", Limits::default());
+        let body = debug.trim_start_matches("Limits { ").trim_end_matches(" }");
+        let mut limits: Vec<String> = body
+            .split(", ")
+            .filter_map(|field| Some(field.split_once(": ")?.0.to_owned()))
+            .collect();
+        let mut set: Vec<String> = settings()
+            .into_iter()
+            .filter_map(|(key, _)| Some(key.strip_prefix("limits.")?.to_owned()))
+            .collect();
+        limits.sort();
+        set.sort();
+        assert_eq!(limits, set);
+    }
+
+    #[test]
+    fn every_setting_is_explained_by_a_comment_above_it() {
+        let mut previous = "";
+        for line in REFERENCE.lines() {
+            let setting = line.split_once(" = ").is_some() && !line.starts_with('#');
+            assert!(!setting || previous.starts_with("# "), "`{line}` has no comment");
+            previous = line;
+        }
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names_and_nothing_else() {
+        let text = "home_region = \"de\"\n[limits]\nrun_deadline = \"90s\"\nhops_max = 3\n";
+        let config = Config::with("x.toml", text).unwrap();
+        let mut expected = Config { home_region: "de".into(), ..Config::default() };
+        expected.limits.run_deadline = Duration::from_secs(90);
+        expected.limits.hops_max = 3;
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, problem) in [
+            ("\nhome_regoin = \"in\"", 2, "unknown field `home_regoin`, expected one of"),
+            ("[limits]\nhops = 3", 2, "unknown field `hops`"),
+            ("[limits]\n\ndrain = \"soon\"", 3, "`soon` is not a duration"),
+            ("[limits]\ndrain = 10", 2, "expected a duration in quotes, such as \"10s\""),
+            ("[limits]\nrun_deadline = \"0s\"", 2, "`0s` is no time at all"),
+            ("[limits]\nhops_max = 0", 2, "expected a whole number from 1 to 65535"),
+            ("[limits]\nhops_max = 65536", 2, "expected a whole number from 1 to 65535"),
+            ("[limits]\nblob_bytes_max = -1", 2, "expected a whole number from 1"),
+            ("[limits]\nblob_bytes_max = \"1\"", 2, "expected a whole number from 1"),
+            ("[limits]\nblob_bytes_max = 1.5", 2, "expected a whole number from 1"),
+            ("[limits]\ntap_events_max = 9999999", 2, "from 1 to 1048576"),
+            ("limits = 3", 1, "expected a table"),
+            ("[user_clearance]\nceiling = \"Public\"", 2, "`Public` is not a classification"),
+            ("[user_clearance]\ncategories = \"a\"", 2, "expected a sequence"),
+            ("home_region = \" \"", 1, "the region is empty"),
+            ("home_region = 3\n", 1, "expected a string"),
+            ("\n\nhome_region", 3, ""),
+            ("hops_max = 3", 1, "unknown field `hops_max`"),
+            ("home_region = \"a\"\nhome_region = \"b\"", 2, "duplicate key"),
+        ] {
+            let error = Config::with("my.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("my.toml:{line}: ")), "{text:?}: {error}");
+            assert!(error.contains(problem), "{text:?}: {error}");
+            for rust in ["usize", "u32", "i64", "struct", "Option"] {
+                assert!(!error.contains(rust), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn rule_files_are_looked_for_beside_the_file_that_names_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("genie.toml");
+        std::fs::write(&path, "policies = \"rules\"").unwrap();
+        let config = Config::load(&path).unwrap();
+        assert_eq!(config.policies, Some(directory.path().join("rules")));
+        let missing = Config::load(&directory.path().join("none.toml")).unwrap_err();
+        assert!(missing.to_string().contains("none.toml"), "{missing}");
     }
 }

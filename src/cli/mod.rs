@@ -2,19 +2,32 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 the answer is no (denied, failed, does not verify), 2 the request makes no
-//! sense.
+//! sense or its input cannot be read.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use genie_core::Agent;
 
+use crate::config::Config;
+
+mod agents;
+mod audit;
+mod complaint;
+mod data;
+mod new;
+mod policy;
 mod run;
+mod stdout;
 
 /// An actor-based message bus that puts AI agents to work and can answer for what they did.
 #[derive(Debug, Parser)]
 #[command(name = "genie", version, about)]
 struct Cli {
+    /// Settings to lay over the built-in ones; `config/genie.toml` lists them all.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -23,17 +36,37 @@ struct Cli {
 enum Command {
     /// Answer a question about a bank statement.
     Run(run::Args),
+    /// Check a journal that a run has written.
+    Audit(audit::Args),
+    /// Show who is registered and who takes what from whom.
+    Agents(agents::Args),
+    /// Check, test and explain the policies.
+    Policy(policy::Args),
+    /// Write a skeleton of an agent or a policy into a checkout of the source.
+    New(new::Args),
+    /// Make up data with known contents.
+    Data(data::Args),
 }
 
 /// Parses the arguments of the process and does what they say, with these agents.
 #[must_use]
 pub fn main(agents: &'static [&'static dyn Agent]) -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command {
-        Command::Run(args) => run::main(args, agents),
-    };
-    done.unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
-        ExitCode::from(2)
-    })
+    Cli::parse().run(agents).unwrap_or_else(|error| complaint::report(&error))
+}
+
+impl Cli {
+    fn run(self, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
+        let config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        match self.command {
+            Command::Run(args) => run::main(&args, config, agents),
+            Command::Audit(args) => audit::main(&args),
+            Command::Agents(args) => agents::main(&args, agents),
+            Command::Policy(args) => policy::main(&args, &config, agents),
+            Command::New(args) => new::main(&args),
+            Command::Data(args) => data::main(&args),
+        }
+    }
 }

@@ -21,6 +21,14 @@ pub(crate) fn write(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
+/// Writes text, in colour only on a terminal that wants it.
+pub(crate) fn write_styled(text: &str) -> anyhow::Result<()> {
+    let choice = anstream::AutoStream::choice(&io::stdout());
+    let mut bytes = anstream::AutoStream::new(Vec::new(), choice);
+    bytes.write_all(text.as_bytes()).context("cannot lay out the text")?;
+    write(&bytes.into_inner())
+}
+
 /// Writes a value as indented JSON with a line end.
 pub(crate) fn write_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value).context("cannot write the JSON")?;

@@ -1,0 +1,178 @@
+//! The answer as JSON and as a report for people.
+//!
+//! Owns the order of the report's sections; tables and bars are drawn in `draw`. Pure text: colour
+//! is left out where standard output is no terminal.
+
+use clap::builder::styling::Style;
+use genie_agents::finance::domain::answer::{Answer, Citation, Finding, LeftOut};
+use genie_agents::finance::messages::{MissingLeg, Report};
+use genie_core::failure::Failure;
+use genie_core::outcome::Outcome;
+use genie_core::payload;
+use serde_json::{Value, json};
+
+use super::Finished;
+use super::draw::Page;
+
+/// Most unusable rows that are described one by one.
+const REJECTS_SHOWN_MAX: usize = 5;
+/// Most lines that a finding names.
+const LINES_SHOWN_MAX: usize = 8;
+
+/// The run as one JSON object: the answer's fields with the run's, or the problem.
+pub(super) fn json(finished: &Finished) -> Value {
+    let mut object = match &*finished.outcome {
+        Outcome::Completed { answer, .. } => answer.value(),
+        outcome => problem(outcome),
+    };
+    let end = &finished.end;
+    object["run_id"] = json!(finished.run_id);
+    object["outcome"] = json!(finished.outcome.name());
+    object["usage"] = json!({ "messages": end.messages, "duration_us": end.duration_us });
+    object["receipt"] = json!({ "records": end.records, "head": end.head });
+    object
+}
+
+/// Why there is no answer, with the fields of RFC 9457 that make sense without HTTP.
+fn problem(outcome: &Outcome) -> Value {
+    let problem = |title: &str, code: &str, detail: String| {
+        let kind = "about:blank";
+        json!({ "type": kind, "title": title, "code": code, "detail": detail })
+    };
+    match outcome {
+        Outcome::Denied { denied } => {
+            let mut object = problem("denied by policy", "denied", denied.to_string());
+            object["policy"] = json!(denied.policy);
+            object["policy_version"] = json!(denied.policy_version);
+            object["reason"] = json!(denied.reason);
+            object
+        }
+        Outcome::Failed { cause } => {
+            let mut object = problem("the run failed", cause.code(), cause.to_string());
+            if let Failure::Failed { agent, reason } = cause {
+                object["agent"] = json!(agent);
+                object["reason"] = json!(reason);
+            }
+            object
+        }
+        Outcome::Cancelled { reason } => {
+            problem("the run was cancelled", "cancelled", reason.clone())
+        }
+        Outcome::Expired { deadline_ms } => {
+            problem("the run expired", "expired", format!("no answer within {deadline_ms} ms"))
+        }
+        Outcome::Completed { .. } => json!({}),
+    }
+}
+
+/// The report on a completed run, for a page of this width.
+pub(super) fn report(answer: &payload::Body, page: Page) -> Result<String, payload::Error> {
+    let Report { answer, missing, .. } = answer.decode()?;
+    let mut text = String::from("\n");
+    text.push_str(&page.paragraph(Style::new().bold(), &answer.answer));
+    for table in &answer.tables {
+        text.push_str(&page.heading(&table.title));
+        let bars = table.bars.as_deref().unwrap_or_default();
+        text.push_str(&page.table(&table.columns, &table.rows, bars));
+    }
+    text.push_str(&findings(&answer.findings, page));
+    text.push_str(&citations(&answer, page));
+    text.push_str(&absent(&answer, &missing, page));
+    if !answer.can_ask.is_empty() {
+        text.push_str(&page.heading("What can be asked"));
+        text.extend(answer.can_ask.iter().map(|question| page.item(question)));
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+fn findings(findings: &[Finding], page: Page) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let mut text = page.heading("Findings");
+    for finding in findings {
+        let amount = finding.amount.map_or_else(String::new, |amount| format!(" ({amount})"));
+        text.push_str(&page.item(&format!("{}{amount}", finding.title)));
+        text.push_str(&page.under_item(Style::new(), &finding.detail));
+        text.push_str(&page.under_item(Style::new().dimmed(), &finding.rationale));
+        if !finding.rows.is_empty() {
+            text.push_str(&page.under_item(Style::new().dimmed(), &lines(&finding.rows)));
+        }
+    }
+    text
+}
+
+/// `Line 12`, `Lines 12, 40`, `Lines 12, 40 and 3 more`.
+fn lines(lines: &[u32]) -> String {
+    let named: Vec<String> = lines.iter().take(LINES_SHOWN_MAX).map(u32::to_string).collect();
+    let noun = if lines.len() == 1 { "Line" } else { "Lines" };
+    let more = match lines.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{noun} {}{more}", named.join(", "))
+}
+
+fn citations(answer: &Answer, page: Page) -> String {
+    if answer.citations.is_empty() {
+        return String::new();
+    }
+    let (shown, total) = (answer.citations.len(), answer.citations_total);
+    let of = if u32::try_from(shown).is_ok_and(|shown| shown < total) {
+        format!(" ({shown} of {total})")
+    } else {
+        String::new()
+    };
+    let columns = ["Line", "Date", "Description", "Amount"].map(str::to_owned);
+    let row = |cited: &Citation| {
+        vec![
+            cited.line.to_string(),
+            cited.date.to_string(),
+            cited.description.clone(),
+            cited.amount.display(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = answer.citations.iter().map(row).collect();
+    page.heading(&format!("Rows it rests on{of}")) + &page.table(&columns, &rows, &[])
+}
+
+/// What is not in the answer, and why.
+fn absent(answer: &Answer, missing: &[MissingLeg], page: Page) -> String {
+    let mut text = String::new();
+    if !answer.could_not.is_empty() || !missing.is_empty() {
+        text.push_str(&page.warning("What could not be answered"));
+        text.extend(answer.could_not.iter().map(|reason| page.item(reason)));
+        let leg = |leg: &MissingLeg| page.item(&format!("Without `{}`: {}", leg.what, leg.reason));
+        text.extend(missing.iter().map(leg));
+    }
+    if let Some(left_out) = &answer.left_out {
+        text.push_str(&self::left_out(left_out, page));
+    }
+    text
+}
+
+fn left_out(left_out: &LeftOut, page: Page) -> String {
+    let rows = left_out.rows;
+    let plural = if rows == 1 { "" } else { "s" };
+    let mut text = page.warning(&format!("Left out: {rows} row{plural} that could not be used"));
+    let shown = left_out.first.iter().take(REJECTS_SHOWN_MAX);
+    for reject in shown.clone() {
+        let column = match reject.column.as_str() {
+            "" => String::new(),
+            column => format!(", column `{column}`"),
+        };
+        let value = match reject.value.as_str() {
+            "" => "the row".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let what = format!("Line {}{column}: {value} {}", reject.line, reject.problem);
+        text.push_str(&page.item(&what));
+        text.push_str(&page.under_item(Style::new().dimmed(), &format!("Fix: {}", reject.fix)));
+    }
+    match rows.saturating_sub(u32::try_from(shown.len()).unwrap_or(u32::MAX)) {
+        0 => {}
+        more => text.push_str(&page.item(&format!("and {more} more"))),
+    }
+    text
+}

@@ -1,0 +1,38 @@
+//! Events as JSON lines: `{"event": name, "id": seq, "data": …}`, with the names that the event
+//! stream of the HTTP edge has. Only journaled events have an id.
+
+use genie_core::journal::Entry;
+use genie_core::outcome::Outcome;
+use genie_core::tap::Event;
+use serde_json::{Value, json};
+
+/// The event as one line without its end; `None` for a record that only completes another.
+pub(super) fn line(event: &Event) -> Option<String> {
+    let name = event.name()?;
+    let line = match event {
+        Event::Recorded(record) => {
+            json!({ "event": name, "id": record.seq, "data": data(&record.entry) })
+        }
+        Event::Ephemeral(ephemeral) => json!({
+            "event": name,
+            "data": { "run_id": ephemeral.run_id, "data": ephemeral.data },
+        }),
+    };
+    Some(line.to_string())
+}
+
+/// The entry, with what the journal keeps in other records: a verdict's message, an outcome's
+/// answer.
+fn data(entry: &Entry) -> Value {
+    let mut data = json!(entry);
+    match entry {
+        Entry::Verdict { message, .. } => data["message"] = json!(**message),
+        Entry::Outcome { outcome, .. } => {
+            if let Outcome::Completed { answer, .. } = &**outcome {
+                data["answer"] = answer.value();
+            }
+        }
+        _ => {}
+    }
+    data
+}

@@ -1,0 +1,214 @@
+//! The run as a tree that grows line by line: what went from whom to whom, with which verdict.
+//!
+//! Pure text from events; where it is printed, and whether in colour, is decided elsewhere.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use clap::builder::styling::{AnsiColor, Style};
+use genie_core::clock::Timestamp;
+use genie_core::ids::MessageId;
+use genie_core::journal::Entry;
+use genie_core::journal::record::Call;
+use genie_core::message::Message;
+use genie_core::policy::{Decision, Verdict};
+use genie_core::tap::Event;
+
+use super::draw::visible;
+
+/// Columns for the indented route and for the kind, so that verdicts stand below each other within
+/// 80 columns.
+const ROUTE_LEN: usize = 34;
+const KIND_LEN: usize = 22;
+/// Deepest indentation, in levels; what lies deeper is shown at this depth.
+const DEPTH_MAX: usize = 5;
+/// Width of the column of times.
+const TIME_LEN: usize = 8;
+
+const DIM: Style = Style::new().dimmed();
+const GOOD: Style = Style::new().fg_color(Some(colour(AnsiColor::Green)));
+const CAUTION: Style = Style::new().fg_color(Some(colour(AnsiColor::Yellow)));
+const BAD: Style = Style::new().bold().fg_color(Some(colour(AnsiColor::Red)));
+
+const fn colour(colour: AnsiColor) -> clap::builder::styling::Color {
+    clap::builder::styling::Color::Ansi(colour)
+}
+
+/// What later lines need to know of a message.
+struct Seen {
+    depth: usize,
+    from: String,
+    to: String,
+    at: Timestamp,
+    answered: bool,
+}
+
+/// The tree so far.
+#[derive(Default)]
+pub(super) struct Tree {
+    started: Option<Timestamp>,
+    now: Option<Timestamp>,
+    seen: HashMap<MessageId, Seen>,
+    outcome: Option<&'static str>,
+}
+
+impl Tree {
+    /// The lines that an event adds, each with its end; empty if it adds none.
+    pub(super) fn grow(&mut self, event: &Event) -> String {
+        match event {
+            Event::Recorded(record) => self.record(&record.entry),
+            Event::Ephemeral(event) if event.name == "progress" => {
+                event.data["text"].as_str().map_or_else(String::new, |text| self.note(DIM, 1, text))
+            }
+            Event::Ephemeral(_) => String::new(),
+        }
+    }
+
+    fn record(&mut self, entry: &Entry) -> String {
+        match entry {
+            Entry::RunStarted { run_id, at, .. } => {
+                self.started = Some(*at);
+                self.now = Some(*at);
+                format!("{DIM}{:>TIME_LEN$}  run {run_id}{DIM:#}\n", "")
+            }
+            Entry::Verdict { verdict, message, .. } => self.message(message, verdict),
+            Entry::Step { call: Call::Gather { missing, .. }, .. } => {
+                let text = |leg: &genie_core::gather::Missing| {
+                    self.note(CAUTION, 1, &format!("without `{}`: {}", leg.leg, leg.reason))
+                };
+                missing.iter().map(text).collect()
+            }
+            Entry::Handled { message_id, agent, at, duration_us, failure, .. } => {
+                self.now = Some(*at);
+                let depth = self.depth_of(*message_id) + 1;
+                let answered = self.seen.get(message_id).is_some_and(|seen| seen.answered);
+                match failure {
+                    Some(failure) => self.note(BAD, depth, &format!("✗ {failure}")),
+                    None if answered => String::new(),
+                    None => {
+                        let took = duration(*duration_us);
+                        self.note(DIM, depth, &format!("✓ {agent} has finished in {took}"))
+                    }
+                }
+            }
+            Entry::Restarted { message_id, agent, restart, reason, .. } => {
+                let text = format!("↻ {agent} crashed, restart {restart}: {reason}");
+                self.note(CAUTION, self.depth_of(*message_id) + 1, &text)
+            }
+            Entry::DeadLetter { message_id, agent, reason, .. } => {
+                let text = format!("✗ nothing reached {agent}: {reason}");
+                self.note(BAD, self.depth_of(*message_id) + 1, &text)
+            }
+            Entry::Incident { message_id, failure, .. } => {
+                self.note(BAD, self.depth_of(*message_id) + 1, &format!("! {failure}"))
+            }
+            Entry::Outcome { outcome, at, .. } => {
+                self.now = Some(*at);
+                self.outcome = Some(outcome.name());
+                String::new()
+            }
+            Entry::RunEnd { records, messages, duration_us, .. } => {
+                self.end(*records, *messages, *duration_us)
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn message(&mut self, message: &Message, verdict: &Verdict) -> String {
+        let cause = message.causation_id().and_then(|cause| self.seen.get_mut(&cause));
+        let (depth, took) = match cause {
+            None => (0, None),
+            Some(cause) if cause.from == message.to() && cause.to == message.from() => {
+                cause.answered = true;
+                (cause.depth, Some(message.created_at().micros_since(cause.at)))
+            }
+            Some(cause) => (cause.depth + 1, None),
+        };
+        self.now = Some(message.created_at());
+        let seen = Seen {
+            depth,
+            from: message.from().to_owned(),
+            to: message.to().to_owned(),
+            at: message.created_at(),
+            answered: false,
+        };
+        self.seen.insert(message.id(), seen);
+
+        let indent = " ".repeat(depth.min(DEPTH_MAX));
+        let route = format!("{indent}{} → {}", message.from(), message.to());
+        let (style, word) = match verdict.decision {
+            Decision::Allow => (GOOD, "allow"),
+            Decision::Redact => (CAUTION, "redact"),
+            Decision::RequireApproval => (CAUTION, "hold"),
+            Decision::Deny => (BAD, "DENY"),
+        };
+        let took = took.map_or_else(String::new, |took| format!(" {DIM}{}{DIM:#}", duration(took)));
+        let mut text = format!(
+            "{} {route:ROUTE_LEN$} {:KIND_LEN$} {style}{word}{style:#}{took}\n",
+            self.time(),
+            message.kind(),
+        );
+        if verdict.decision != Decision::Allow {
+            let why = format!("{} {}: {}", verdict.policy, verdict.policy_version, verdict.reason);
+            text.push_str(&self.note(style, depth + 1, &why));
+        }
+        text
+    }
+
+    fn end(&self, records: u64, messages: u64, duration_us: u64) -> String {
+        let outcome = self.outcome.unwrap_or("ended");
+        let style = if outcome == "completed" { GOOD } else { BAD };
+        let took = duration(duration_us);
+        let time = self.time();
+        let bold = style.bold();
+        format!(
+            "{time} {bold}{outcome}{bold:#} {DIM}in {took}, {messages} messages, {records} \
+             records{DIM:#}\n"
+        )
+    }
+
+    fn depth_of(&self, message: MessageId) -> usize {
+        self.seen.get(&message).map_or(0, |seen| seen.depth)
+    }
+
+    fn note(&self, style: Style, depth: usize, text: &str) -> String {
+        let indent = " ".repeat(depth.min(DEPTH_MAX));
+        let mut line = format!("{:TIME_LEN$} {indent}", "");
+        // Writing to a string cannot fail.
+        let _ = writeln!(line, "{style}{}{style:#}", visible(text));
+        line
+    }
+
+    fn time(&self) -> String {
+        let since =
+            self.started.zip(self.now).map_or(0, |(started, now)| now.micros_since(started));
+        format!("{DIM}{:>TIME_LEN$}{DIM:#}", duration(since))
+    }
+}
+
+/// A duration with three or four digits: `0.4 ms`, `12.0 ms`, `1.25 s`.
+pub(super) fn duration(micros: u64) -> String {
+    if micros < 1_000_000 {
+        return format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100);
+    }
+    format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        for (micros, text) in [
+            (0, "0.0 ms"),
+            (450, "0.4 ms"),
+            (12_345, "12.3 ms"),
+            (999_999, "999.9 ms"),
+            (1_250_000, "1.25 s"),
+            (61_005_000, "61.00 s"),
+        ] {
+            assert_eq!(duration(micros), text);
+        }
+    }
+}

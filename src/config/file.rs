@@ -1,0 +1,185 @@
+//! The shape of a configuration file: strict about keys, values and units.
+//!
+//! Every setting may be left out; what is given is laid over a [`Config`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use genie_core::label::Classification;
+
+use super::{Config, duration};
+
+/// Most events that an observer may lag: the channel behind it reserves room for all of them.
+const TAP_EVENTS_MAX: usize = 1 << 20;
+
+/// A configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "settings")]
+pub(super) struct File {
+    pub(super) policies: Option<PathBuf>,
+    pub(super) journal_records_max: Option<Count>,
+    pub(super) home_region: Option<Region>,
+    #[serde(default)]
+    pub(super) user_clearance: UserClearance,
+    #[serde(default)]
+    pub(super) limits: LimitsTable,
+}
+
+/// The table `user_clearance`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct UserClearance {
+    pub(super) ceiling: Option<Ceiling>,
+    pub(super) categories: Option<Vec<String>>,
+}
+
+/// The table `limits`, with the fields of the kernel's limits.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct LimitsTable {
+    pub(super) runs_in_flight_max: Option<Count>,
+    pub(super) queued_per_agent_max: Option<Count>,
+    pub(super) queued_per_activation_max: Option<Count>,
+    pub(super) messages_per_run_max: Option<Count<{ u32::MAX as usize }>>,
+    pub(super) hops_max: Option<Count<{ u16::MAX as usize }>>,
+    pub(super) message_bytes_max: Option<Count>,
+    pub(super) blob_bytes_max: Option<Count>,
+    pub(super) blobs_per_run_bytes_max: Option<Count>,
+    pub(super) failures_per_run_max: Option<Count>,
+    pub(super) run_deadline: Option<Lasting>,
+    pub(super) tap_events_max: Option<Count<TAP_EVENTS_MAX>>,
+    pub(super) drain: Option<Lasting>,
+}
+
+impl File {
+    /// Lays what is given over `config`.
+    pub(super) fn apply(self, config: &mut Config) {
+        if let Some(policies) = self.policies {
+            config.policies = (!policies.as_os_str().is_empty()).then_some(policies);
+        }
+        set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
+        set(&mut config.home_region, self.home_region.map(|region| region.0));
+        let clearance = self.user_clearance;
+        set(&mut config.user_clearance.ceiling, clearance.ceiling.map(|ceiling| ceiling.0));
+        let categories = clearance.categories.map(|categories| categories.into_iter().collect());
+        set(&mut config.user_clearance.categories, categories);
+        self.limits.apply(&mut config.limits);
+    }
+}
+
+impl LimitsTable {
+    fn apply(self, limits: &mut genie_core::limits::Limits) {
+        let count = |count: Option<Count>| count.map(|count| count.0);
+        set(&mut limits.runs_in_flight_max, count(self.runs_in_flight_max));
+        set(&mut limits.queued_per_agent_max, count(self.queued_per_agent_max));
+        set(&mut limits.queued_per_activation_max, count(self.queued_per_activation_max));
+        let messages = self.messages_per_run_max.and_then(|count| u32::try_from(count.0).ok());
+        set(&mut limits.messages_per_run_max, messages);
+        set(&mut limits.hops_max, self.hops_max.and_then(|count| u16::try_from(count.0).ok()));
+        set(&mut limits.message_bytes_max, count(self.message_bytes_max));
+        set(&mut limits.blob_bytes_max, count(self.blob_bytes_max));
+        set(&mut limits.blobs_per_run_bytes_max, count(self.blobs_per_run_bytes_max));
+        set(&mut limits.failures_per_run_max, count(self.failures_per_run_max));
+        set(&mut limits.run_deadline, self.run_deadline.map(|lasting| lasting.0));
+        set(&mut limits.tap_events_max, self.tap_events_max.map(|count| count.0));
+        set(&mut limits.drain, self.drain.map(|lasting| lasting.0));
+    }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// A whole number from 1 to `MAX`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count<const MAX: usize = { u32::MAX as usize * 1_024 }>(pub(super) usize);
+
+impl<'de, const MAX: usize> Deserialize<'de> for Count<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor::<MAX>).map(Self)
+    }
+}
+
+struct CountVisitor<const MAX: usize>;
+
+impl<const MAX: usize> Visitor<'_> for CountVisitor<MAX> {
+    type Value = usize;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a whole number from 1 to {MAX}")
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<usize, E> {
+        let count = usize::try_from(value).ok().filter(|count| (1..=MAX).contains(count));
+        count.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+    }
+}
+
+/// A duration with its unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lasting(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LastingVisitor).map(Self)
+    }
+}
+
+struct LastingVisitor;
+
+impl Visitor<'_> for LastingVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a duration in quotes, such as \"10s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+        duration::parse(text).map_err(E::custom)
+    }
+}
+
+/// A classification that a clearance reaches up to.
+///
+/// An unknown word is an error here: read as the most protected classification, as a label would,
+/// it would clear for everything.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Ceiling(pub(super) Classification);
+
+impl TryFrom<String> for Ceiling {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let read = Classification::from_text(&text);
+        if read.as_str() == text {
+            return Ok(Self(read));
+        }
+        Err(format!(
+            "`{text}` is not a classification; write `public`, `internal`, `confidential` or \
+             `restricted`"
+        ))
+    }
+}
+
+/// The name of a region.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Region(pub(super) String);
+
+impl TryFrom<String> for Region {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("the region is empty; write its code, such as `in`".to_owned());
+        }
+        Ok(Self(text))
+    }
+}

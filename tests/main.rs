@@ -1,0 +1,15 @@
+//! The whole program, through its front door: the real binary, its output and its exit code.
+//!
+//! One integration binary; this is its map.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod program;
+
+mod audit;
+mod config;
+mod examples;
+mod inputs;
+mod new;
+mod run;
+mod tidy;

@@ -1,0 +1,96 @@
+//! Running the binary: what the other modules share.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The binary with these arguments, in an environment that does not colour or configure it.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genie"));
+    command.args(arguments);
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("CLICOLOR");
+    command
+}
+
+/// Runs the binary to its end; it must never panic.
+pub(crate) fn genie(arguments: &[&str]) -> Ended {
+    Ended::of(command(arguments).output().unwrap(), arguments)
+}
+
+/// Runs the binary with something on standard input.
+pub(crate) fn genie_fed(arguments: &[&str], input: &[u8]) -> Ended {
+    let mut command = command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that has refused its arguments need not read what it is fed.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    Ended::of(child.wait_with_output().unwrap(), arguments)
+}
+
+/// How the binary ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    fn of(output: Output, arguments: &[&str]) -> Self {
+        let ended = Self {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        let crashed = ["panicked", "RUST_BACKTRACE"].iter().any(|word| ended.stderr.contains(word));
+        assert!(!crashed, "{arguments:?}: {}", ended.stderr);
+        ended
+    }
+
+    /// Standard output as one JSON value.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// Standard output as lines of JSON.
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The `error:` and `hint:` lines, without what went before them.
+    pub(crate) fn complaint(&self) -> String {
+        let lines = self.stderr.lines();
+        let said = lines.skip_while(|line| !line.starts_with("error: "));
+        said.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A directory of files for one test.
+pub(crate) struct Files(TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// The path of a file, which need not exist.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The same path as an argument.
+    pub(crate) fn argument(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file and gives its path as an argument.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.path(name), content).unwrap();
+        self.argument(name)
+    }
+}

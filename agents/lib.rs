@@ -5,6 +5,9 @@
 
 pub mod finance;
 
+#[cfg(test)]
+mod trial;
+
 use genie_core::Agent;
 
 /// Every agent of this build, in the order in which it is shown.

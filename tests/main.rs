@@ -6,10 +6,13 @@
 
 mod program;
 
+mod agents;
 mod audit;
 mod config;
+mod data;
 mod examples;
 mod inputs;
 mod new;
+mod policy;
 mod run;
 mod tidy;

@@ -1,4 +1,4 @@
-//! `genie new`: a skeleton that compiles, is tested and is registered, to write the real thing into.
+//! `genie new`: a skeleton that compiles, is tested and is registered, to write into.
 //!
 //! Works on a checkout of the source: agents and built-in policies are code, and their registration
 //! is a line that a reviewer sees.

@@ -59,7 +59,7 @@ enum Command {
     /// Exits with 1 if the message is denied.
     Explain {
         /// A file with the message as JSON, or `-` for standard input, e.g.
-        /// {"kind":"question","to":"supervisor","payload":{},"principal":{"tenant":"acme"}}.
+        /// {"kind":"audit.request","to":"auditor","principal":{"tenant":"acme","subject":"asha"}}.
         message: PathBuf,
         /// A folder of rules to ask in place of those in force.
         #[arg(long, value_name = "DIR")]

@@ -30,8 +30,8 @@ pub(super) struct Edge<'r> {
 impl<'r> Topology<'r> {
     /// A kind goes from everyone who emits it to everyone else who accepts or collects it.
     ///
-    /// A kind that nobody else emits comes from outside, and one that nobody else takes is a reply
-    /// to whoever asked.
+    /// A kind that nobody else emits comes from outside. One that nobody else takes is a reply: it
+    /// goes back to those who send what its sender accepts.
     pub(super) fn of(registry: &'r Registry) -> Self {
         let specs: Vec<&AgentSpec> = registry.specs().collect();
         let mut kinds: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
@@ -39,21 +39,17 @@ impl<'r> Topology<'r> {
             kinds.entry((from, to)).or_default().insert(kind);
         };
         for spec in &specs {
-            let others = || specs.iter().filter(|other| other.id != spec.id);
-            for kind in &spec.emits {
-                let mut taken = false;
-                for taker in others().filter(|other| takes(other, kind)) {
-                    taken = true;
-                    add(spec.id, taker.id, kind.name());
-                }
-                if !taken {
-                    add(spec.id, USER, kind.name());
-                }
-            }
+            let senders = senders(spec, &specs);
             for kind in &spec.accepts {
-                if !others().any(|other| has(&other.emits, kind)) {
+                if !others(spec, &specs).any(|other| has(&other.emits, kind)) {
                     add(USER, spec.id, kind.name());
                 }
+            }
+            for kind in &spec.emits {
+                let takers: Vec<&str> =
+                    others(spec, &specs).filter(|one| takes(one, kind)).map(|one| one.id).collect();
+                let to = if takers.is_empty() { &senders } else { &takers };
+                to.iter().for_each(|to| add(spec.id, to, kind.name()));
             }
         }
         let fallback = |spec: &&'r AgentSpec| spec.fallback.map(|to| (spec.id, to));
@@ -109,6 +105,27 @@ impl<'r> Topology<'r> {
     }
 }
 
+fn others<'s, 'r>(
+    spec: &'s AgentSpec,
+    specs: &'s [&'r AgentSpec],
+) -> impl Iterator<Item = &'r AgentSpec> + 's {
+    specs.iter().copied().filter(|other| other.id != spec.id)
+}
+
+/// Everyone who sends what an agent accepts, those outside included.
+fn senders<'r>(spec: &AgentSpec, specs: &[&'r AgentSpec]) -> Vec<&'r str> {
+    let mut senders = Vec::new();
+    for kind in &spec.accepts {
+        let before = senders.len();
+        let emitters = others(spec, specs).filter(|other| has(&other.emits, kind));
+        senders.extend(emitters.map(|other| other.id));
+        if senders.len() == before {
+            senders.push(USER);
+        }
+    }
+    senders
+}
+
 fn takes(agent: &AgentSpec, kind: &KindSpec) -> bool {
     has(&agent.accepts, kind) || has(&agent.collects, kind)
 }
@@ -136,7 +153,13 @@ mod tests {
         )*};
     }
 
-    kinds!(Question = "question", Figures = "figures", Forecast = "forecast", Answer = "answer");
+    kinds!(
+        Question = "question",
+        Figures = "figures",
+        Forecast = "forecast",
+        Check = "check",
+        Answer = "answer"
+    );
 
     struct Described(fn() -> AgentSpec);
 
@@ -155,6 +178,7 @@ mod tests {
         AgentSpec::new("front", "asks")
             .accepts::<Question>()
             .emits::<Figures>()
+            .emits::<Check>()
             .emits::<Answer>()
             .collects::<Forecast>()
     });
@@ -167,12 +191,15 @@ mod tests {
         spec.emits::<Forecast>()
     });
 
+    static CHECKER: Described =
+        Described(|| AgentSpec::new("checker", "checks").accepts::<Check>().emits::<Answer>());
+
     fn registry() -> Registry {
-        Registry::new(&[&FRONT, &ORACLE, &END]).unwrap()
+        Registry::new(&[&FRONT, &ORACLE, &END, &CHECKER]).unwrap()
     }
 
     #[test]
-    fn a_kind_goes_to_all_that_accept_or_collect_it_and_else_to_whoever_asks() {
+    fn a_kind_goes_to_all_that_take_it_and_a_reply_to_whoever_asked() {
         let registry = registry();
         let edges = Topology::of(&registry).edges();
         let shown: Vec<String> = edges
@@ -182,7 +209,9 @@ mod tests {
         assert_eq!(
             shown,
             [
+                "checker > front: answer",
                 "end > front: forecast",
+                "front > checker: check",
                 "front > end: figures",
                 "front > oracle: figures",
                 "front > user: answer",

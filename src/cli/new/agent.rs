@@ -29,10 +29,10 @@ pub(super) fn plan(name: &str, root: &Path) -> anyhow::Result<(Plan, Vec<String>
     let text = name.fill(include_str!("templates/agent.txt"));
     plan.create(format!("agents/{}.rs", name.snake()), text)?;
     let item = name.fill("&{{name}}::{{Type}}");
-    let lib = listing::with_module(&plan.read(LIB)?, name.snake())
+    let lib = listing::with_module(&plan.read(LIB)?, &name.fill("mod {{name}};"))
         .and_then(|text| listing::with_item(&text, LIST, &item))
         .with_context(|| format!("cannot register it in `{LIB}`"))?;
-    plan.change(LIB, lib, &name.fill("`pub mod {{name}};` and `&{{name}}::{{Type}},`"))?;
+    plan.change(LIB, lib, &name.fill("`mod {{name}};` and `&{{name}}::{{Type}},`"))?;
     let next =
         vec![name.fill("cargo test -p genie-agents {{name}}"), "cargo run -- agents".to_owned()];
     Ok((plan, next))

@@ -8,32 +8,33 @@ use anyhow::{Context, bail};
 /// Longest line, in columns.
 const COLUMNS_MAX: usize = 100;
 
-/// The text with `pub mod NAME;` among the declarations of public modules, in order.
+/// The text with `declaration`, such as `pub mod checks;`, among those of the other modules.
 ///
 /// # Errors
-/// If the module is declared already.
-pub(super) fn with_module(text: &str, name: &str) -> anyhow::Result<String> {
-    let line = format!("pub mod {name};");
-    if text.lines().any(|one| one.trim() == line) {
-        bail!("`{line}` is there already");
-    }
-    let declared = |one: &&str| one.starts_with("pub mod ") && one.ends_with(';');
+/// If a module of the same name is declared already.
+pub(super) fn with_module(text: &str, declaration: &str) -> anyhow::Result<String> {
+    let name = module_of(declaration);
     let mut lines: Vec<&str> = text.lines().collect();
-    let first = lines.iter().position(declared);
-    let at = match first {
-        Some(first) => {
-            let block = lines[first..].iter().take_while(|one| declared(one));
-            first + block.filter(|one| **one < line.as_str()).count()
-        }
-        None => {
-            let head = lines.iter().take_while(|one| one.starts_with("//!"));
-            let at = head.count();
-            lines.insert(at, "");
-            at + 1
-        }
+    if lines.iter().any(|line| module_of(line) == name) {
+        bail!("`{declaration}` is there already");
+    }
+    let at = if let Some(first) = lines.iter().position(|line| module_of(line).is_some()) {
+        let block = lines[first..].iter().map_while(|line| module_of(line));
+        first + block.filter(|one| Some(*one) < name).count()
+    } else {
+        let at = lines.iter().take_while(|line| line.starts_with("//!")).count();
+        lines.insert(at, "");
+        at + 1
     };
-    lines.insert(at, &line);
+    lines.insert(at, declaration);
     Ok(lines.join("\n") + "\n")
+}
+
+/// The name in a declaration of a module, at the left margin and without a body.
+fn module_of(line: &str) -> Option<&str> {
+    let line =
+        line.strip_prefix("pub ").or_else(|| line.strip_prefix("pub(crate) ")).unwrap_or(line);
+    line.strip_prefix("mod ")?.strip_suffix(';')
 }
 
 /// The text with `item` at the end of the list whose opening bracket ends `opening`.
@@ -107,18 +108,17 @@ mod tests {
     #[test]
     fn a_module_goes_to_its_place_in_the_order() {
         let cases = [
-            (
-                "//! Doc.\n\npub mod a;\npub mod c;\n\nmod b;\n",
-                "//! Doc.\n\npub mod a;\npub mod b;\npub mod c;\n\nmod b;\n",
-            ),
-            ("//! Doc.\n\npub mod a;\n", "//! Doc.\n\npub mod a;\npub mod b;\n"),
-            ("//! Doc.\n\npub mod c;\n", "//! Doc.\n\npub mod b;\npub mod c;\n"),
-            ("//! Doc.\n\nconst A: u8 = 1;\n", "//! Doc.\n\npub mod b;\n\nconst A: u8 = 1;\n"),
+            ("pub mod a;\npub mod c;\n\nmod x;\n", "pub mod a;\nmod b;\npub mod c;\n\nmod x;\n"),
+            ("mod a;\n", "mod a;\nmod b;\n"),
+            ("pub(crate) mod c;\n", "mod b;\npub(crate) mod c;\n"),
+            ("\nconst A: u8 = 1;\n", "\nmod b;\n\nconst A: u8 = 1;\n"),
         ];
         for (before, after) in cases {
-            assert_eq!(with_module(before, "b").unwrap(), after);
+            let doc = "//! Doc.\n";
+            let changed = with_module(&format!("{doc}{before}"), "mod b;").unwrap();
+            assert_eq!(changed, format!("{doc}{after}"));
         }
-        assert!(with_module("pub mod b;\n", "b").is_err());
+        assert!(with_module("pub mod b;\n", "mod b;").is_err());
     }
 
     #[test]

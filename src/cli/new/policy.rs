@@ -1,4 +1,5 @@
-//! `genie new policy`: a check in Rust, or a rule with its cases, and the lines that put it in force.
+//! `genie new policy`: a check in Rust or a rule without code, its cases, and the lines that put it
+//! in force.
 
 use std::path::Path;
 
@@ -27,14 +28,14 @@ pub(super) fn plan_check(name: &str, root: &Path) -> anyhow::Result<(Plan, Vec<S
     plan.create(format!("policies/checks/{}.rs", name.snake()), check)?;
     let cases = name.fill(include_str!("templates/cases.txt"));
     plan.create(format!("policies/cases/{}.toml", name.snake()), cases)?;
-    let declared = listing::with_module(&plan.read(CHECKS)?, name.snake())?;
+    let declared = listing::with_module(&plan.read(CHECKS)?, &name.fill("pub mod {{name}};"))?;
     plan.change(CHECKS, declared, &name.fill("`pub mod {{name}};`"))?;
     let item = name.fill("Arc::new(checks::{{name}}::{{Type}})");
     let chain = listing::with_item(&plan.read(LIB)?, CHAIN, &item)
         .with_context(|| format!("cannot register it in `{LIB}`"))?;
     plan.change(LIB, chain, &format!("`{item},`"))?;
     compile_in(&mut plan, &name, &[("cases", CASES)])?;
-    Ok((plan, next(&name)))
+    Ok((plan, next()))
 }
 
 /// What to write for a rule without code, and what to run afterwards.
@@ -45,7 +46,7 @@ pub(super) fn plan_rule(name: &str, root: &Path) -> anyhow::Result<(Plan, Vec<St
     let cases = name.fill(include_str!("templates/cases.txt"));
     plan.create(format!("policies/cases/{}.toml", name.snake()), cases)?;
     compile_in(&mut plan, &name, &[("rules", RULES), ("cases", CASES)])?;
-    Ok((plan, next(&name)))
+    Ok((plan, next()))
 }
 
 fn begin(name: &str, root: &Path) -> anyhow::Result<(Name, Plan)> {
@@ -73,11 +74,7 @@ fn compile_in(plan: &mut Plan, name: &Name, lists: &[(&str, &str)]) -> anyhow::R
     plan.change(SOURCE, text, &format!("the text of its {}", folders.join(" and ")))
 }
 
-fn next(name: &Name) -> Vec<String> {
-    vec![
-        name.fill(
-            "cargo run -- policy test policies # its cases stand in policies/cases/{{name}}.toml",
-        ),
-        "cargo test -p genie-policies".to_owned(),
-    ]
+/// The cases of what is compiled in, and then everything else that must still hold.
+fn next() -> Vec<String> {
+    vec!["cargo run -- policy test".to_owned(), "cargo test -p genie-policies".to_owned()]
 }

@@ -12,13 +12,13 @@ fn folder() -> &'static Path {
         // This very test is at TARGET/PROFILE/deps/main-HASH.
         let test = std::env::current_exe().unwrap();
         let profile = test.ancestors().nth(2).unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--offline", "--workspace", "--examples"]);
-        build.arg("--target-dir").arg(profile.parent().unwrap());
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--offline", "--workspace", "--examples"]);
+        cargo.arg("--target-dir").arg(profile.parent().unwrap());
         if profile.ends_with("release") {
-            build.arg("--release");
+            cargo.arg("--release");
         }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         profile.join("examples")
     })

@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use crate::program::{Ended, genie};
 
 /// What a checkout needs to be built.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
+    "CONTRIBUTING.md",
     "Cargo.toml",
     "Cargo.lock",
     "clippy.toml",
@@ -109,16 +110,16 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_new_agent_check_and_rule_compile_and_pass_their_tests() {
     let checkout = Checkout::new("new");
-    let said = checkout.add(&["new", "agent", "greeter"]);
-    assert_eq!(
-        said,
-        "created agents/greeter.rs\n\
-         changed agents/lib.rs: added `mod greeter;` and `&greeter::Greeter,`\n\
-         next: cargo test -p genie-agents greeter\n\
-         next: cargo run -- agents\n"
-    );
-    checkout.add(&["new", "policy", "quiet-hours"]);
-    checkout.add(&["new", "policy", "large-payment", "--rule"]);
+    let guide = checkout.read("CONTRIBUTING.md");
+    for arguments in [
+        &["new", "agent", "greeter"][..],
+        &["new", "policy", "quiet-hours"],
+        &["new", "policy", "large-payment", "--rule"],
+    ] {
+        let said = checkout.add(arguments);
+        let transcript = format!("$ cargo run -- {}\n{said}$ ", arguments.join(" "));
+        assert!(guide.contains(&transcript), "CONTRIBUTING.md does not show\n{transcript}");
+    }
     for path in [
         "agents/greeter.rs",
         "agents/lib.rs",

@@ -49,7 +49,9 @@ impl<'r> Topology<'r> {
                 let takers: Vec<&str> =
                     others(spec, &specs).filter(|one| takes(one, kind)).map(|one| one.id).collect();
                 let to = if takers.is_empty() { &senders } else { &takers };
-                to.iter().for_each(|to| add(spec.id, to, kind.name()));
+                for to in to {
+                    add(spec.id, to, kind.name());
+                }
             }
         }
         let fallback = |spec: &&'r AgentSpec| spec.fallback.map(|to| (spec.id, to));

@@ -61,8 +61,8 @@ pub(super) fn with_item(text: &str, opening: &str, item: &str) -> anyhow::Result
     } else if commented {
         format!("{}\n{indent}    {item},\n{indent}", inside.trim_end())
     } else {
-        let lines: String = items.iter().map(|one| format!("{indent}    {one},\n")).collect();
-        format!("\n{lines}{indent}")
+        let between = format!(",\n{indent}    ");
+        format!("\n{indent}    {},\n{indent}", items.join(&between))
     };
     Ok(format!("{}{list}{rest}", &text[..start]))
 }

@@ -26,7 +26,7 @@ impl Agent for Analyzer {
         let book: BookRef = message.decode()?;
         let shelf = Shelf::open(cx, &book).await?;
         let analysis = analyse(&shelf.book()?);
-        let totals = analysis.totals.clone();
+        let totals = analysis.totals;
         let analysis = cx.store(Arc::new(analysis)).await?;
         cx.publish(&Analysed { book, analysis, totals }).await?;
         Ok(())

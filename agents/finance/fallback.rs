@@ -28,14 +28,14 @@ impl Agent for Fallback {
             |failure| format!("the report could not be written: {failure}"),
         );
         let mut missing = brief.missing;
-        missing.push(MissingLeg { what: "report".to_owned(), reason: reason.clone() });
-        let answer = totals_only(&analysis, reason);
+        let answer = totals_only(&analysis, &reason);
+        missing.push(MissingLeg { what: "report".to_owned(), reason });
         Ok(cx.reply(&Report { answer, partial: true, missing }).await?)
     }
 }
 
 /// The answer that needs nothing but the totals.
-fn totals_only(analysis: &Analysis, reason: String) -> Answer {
+fn totals_only(analysis: &Analysis, reason: &str) -> Answer {
     let shown = |minor| Money::new(minor, analysis.currency).display();
     let totals = &analysis.totals;
     Answer {

@@ -38,6 +38,7 @@ impl Agent for Reporter {
                 forecast: brief.forecast.as_ref(),
                 anomalies: brief.anomalies.as_ref(),
                 recurring: brief.recurring.as_ref(),
+                affordability: brief.affordability.as_ref(),
                 recommendations: brief.recommendations.as_ref(),
             },
         );

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::advice::Recommendations;
+use super::affordability::Affordability;
 use super::analysis::Analysis;
 use super::anomaly::Anomalies;
 use super::book::Book;
@@ -122,6 +123,8 @@ pub struct Legs<'a> {
     pub recommendations: Option<&'a Recommendations>,
     /// Recurring payments.
     pub recurring: Option<&'a Recurring>,
+    /// The verdict on the amount that the question names.
+    pub affordability: Option<&'a Affordability>,
 }
 
 /// Answers an intent.
@@ -157,7 +160,7 @@ pub fn compose(intent: &Intent, book: &Book<'_>, legs: &Legs<'_>) -> Answer {
         Intent::SavingsRate { period } => income::savings_rate(&mut draft, period.as_ref()),
         Intent::Forecast { months } => outlook::forecast(&mut draft, *months, legs.forecast),
         Intent::Afford { amount_minor, monthly } => {
-            outlook::afford(&mut draft, *amount_minor, *monthly);
+            outlook::afford(&mut draft, *amount_minor, *monthly, legs.affordability);
         }
         Intent::Advice => outlook::advice(&mut draft, legs.recommendations),
         Intent::Balance => income::balance(&mut draft),

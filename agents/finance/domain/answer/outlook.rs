@@ -4,7 +4,7 @@
 //! [`super::super::affordability`] and [`super::super::advice`].
 
 use super::super::advice::Recommendations;
-use super::super::affordability::{Affordability, Verdict, afford as judge};
+use super::super::affordability::{Affordability, Verdict};
 use super::super::forecast::{Forecast, HORIZON_MAX, Horizon};
 use super::super::months;
 use super::wording::count;
@@ -107,15 +107,24 @@ fn due(draft: &mut Draft<'_>, forecast: &Forecast) {
 }
 
 /// Answers whether an amount is affordable.
-pub(super) fn afford(draft: &mut Draft<'_>, amount_minor: Option<i64>, monthly: bool) {
+pub(super) fn afford(
+    draft: &mut Draft<'_>,
+    amount_minor: Option<i64>,
+    monthly: bool,
+    judged: Option<&Affordability>,
+) {
     let Some(amount) = amount_minor else {
         draft.could_not("the question names no amount; ask, say, `can I afford ₹15,000 a month`");
         "Name an amount, and whether it is due once or every month.".clone_into(&mut draft.answer);
         return;
     };
-    let judged = judge(draft.book, amount, monthly);
     let sum = draft.shown(amount);
     let every = if monthly { " a month" } else { "" };
+    let Some(judged) = judged else {
+        draft.could_not("the affordability of the amount was not judged");
+        draft.answer = format!("Whether you can afford {sum}{every} could not be judged.");
+        return;
+    };
     if let Some(reason) = &judged.unknown_because {
         draft.could_not(reason);
         let so_far = super::super::analysis::totals(draft.book, None);
@@ -125,7 +134,7 @@ pub(super) fn afford(draft: &mut Draft<'_>, amount_minor: Option<i64>, monthly: 
         );
         return;
     }
-    draft.answer = verdict(draft, &judged, &format!("{sum}{every}"));
+    draft.answer = verdict(draft, judged, &format!("{sum}{every}"));
     let amounts = [
         ("Median month leaves", judged.surplus_minor),
         ("Worst month left", judged.worst_minor),

@@ -6,21 +6,31 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finance::domain::fixture::{Statement, any_statement, half_a_year, statement, ten_rows};
-use crate::finance::domain::{advice, analysis, anomaly, forecast, question, recurring};
+use crate::finance::domain::{
+    advice, affordability, analysis, anomaly, forecast, question, recurring,
+};
 
 fn ask(statement: &Statement, question: &str) -> Answer {
     let book = statement.book();
     let analysis = analysis::analyse(&book);
     let anomalies = anomaly::anomalies(&book);
     let recurring = recurring::recurring(&book);
+    let intent = question::parse(question, &book);
+    let judged = match &intent {
+        Intent::Afford { amount_minor: Some(amount), monthly } => {
+            Some(affordability::afford(&book, *amount, *monthly))
+        }
+        _ => None,
+    };
     let legs = Legs {
         analysis: &analysis,
         forecast: Some(&forecast::forecast(&book)),
         recommendations: Some(&advice::recommend(&book, &anomalies, &recurring)),
         anomalies: Some(&anomalies),
         recurring: Some(&recurring),
+        affordability: judged.as_ref(),
     };
-    compose(&question::parse(question, &book), &book, &legs)
+    compose(&intent, &book, &legs)
 }
 
 #[track_caller]
@@ -124,6 +134,7 @@ fn a_missing_analysis_is_named_and_the_rest_is_answered() {
         anomalies: None,
         recommendations: None,
         recurring: None,
+        affordability: None,
     };
     let answer = compose(&Intent::Forecast { months: 3 }, &book, &legs);
     assert_eq!(

@@ -26,7 +26,7 @@ fn lines() -> Vec<&'static str> {
 }
 
 fn joined(lines: &[&str]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The number of the first record that is not as it was written.

@@ -52,8 +52,18 @@ fn json_is_one_object_with_answer_usage_and_receipt() {
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let object = ended.json();
     for field in [
-        "run_id", "outcome", "answer", "findings", "tables", "citations", "could_not", "can_ask",
-        "partial", "missing", "usage", "receipt",
+        "run_id",
+        "outcome",
+        "answer",
+        "findings",
+        "tables",
+        "citations",
+        "could_not",
+        "can_ask",
+        "partial",
+        "missing",
+        "usage",
+        "receipt",
     ] {
         assert!(object.get(field).is_some(), "no `{field}` in {object:#}");
     }

@@ -78,22 +78,17 @@ fn open(path: &Path) -> anyhow::Result<File> {
 
 fn as_text(path: &Path, report: &Report, kept: Option<Head>) -> String {
     let (records, runs) = (report.records, report.runs);
-    let mut text = format!(
-        "{} verifies: {} in {}\nhead: {}\n",
+    let kept = kept.map_or_else(
+        || "No head was given: that the whole file was rewritten cannot be ruled out.".to_owned(),
+        |kept| format!("The kept head, record {}, is in it.", kept.seq),
+    );
+    format!(
+        "{} verifies: {} in {}\nhead: {}\n{kept}\n",
         path.display(),
         counted(records, "record"),
         counted(runs, "run"),
         head(report.head)
-    );
-    match kept {
-        Some(kept) => {
-            text.push_str(&format!("The kept head, record {}, is in it.\n", kept.seq));
-        }
-        None => text.push_str(
-            "No head was given: that the whole file was rewritten cannot be ruled out.\n",
-        ),
-    }
-    text
+    )
 }
 
 fn counted(count: u64, noun: &str) -> String {

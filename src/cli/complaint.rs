@@ -53,10 +53,10 @@ impl Complaint {
 /// Prints why a command failed and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let complaint = error.downcast_ref::<Complaint>();
-    let mut text = format!("{}: {error:#}\n", painted("error", AnsiColor::Red));
-    if let Some(hint) = complaint.and_then(|complaint| complaint.hint.as_ref()) {
-        text.push_str(&format!("{}: {hint}\n", painted("hint", AnsiColor::Cyan)));
-    }
+    let hint = complaint.and_then(|complaint| complaint.hint.as_ref());
+    let hint = hint.map(|hint| format!("{}: {hint}\n", painted("hint", AnsiColor::Cyan)));
+    let error = format!("{}: {error:#}\n", painted("error", AnsiColor::Red));
+    let text = error + &hint.unwrap_or_default();
     // If standard error is closed, nobody can be told.
     let _ = anstream::stderr().write_all(text.as_bytes());
     ExitCode::from(complaint.map_or(USAGE, |complaint| complaint.code))

@@ -35,6 +35,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer a question about a bank statement.
+    ///
+    /// The agents' messages appear on standard error while they work, the report on standard
+    /// output. Exits with 0 if the question was answered, with 1 if policy denied it or the run
+    /// failed, with 2 if the statement cannot be used.
     Run(run::Args),
     /// Check a journal that a run has written.
     Audit(audit::Args),

@@ -45,10 +45,6 @@ const DEFAULT_QUESTION: &str = "Where did I overspend compared with the previous
 const READER: &str = "ingestor";
 
 /// Arguments of `genie run`.
-///
-/// The agents' messages appear on standard error while they work, the report on standard output.
-/// Exits with 0 if the question was answered, with 1 if policy denied it or the run failed, with 2
-/// if the statement cannot be used.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The question, in quotes.
@@ -179,12 +175,13 @@ fn present(args: &Args, statement: &str, finished: &Finished) -> anyhow::Result<
 /// What to keep of the run: enough to find it and to prove its journal later.
 fn receipt(args: &Args, finished: &Finished) -> String {
     let (run_id, end) = (finished.run_id, &finished.end);
-    let mut text = format!("run: {run_id}\nrecords: {}\n", end.records);
-    if let Some(journal) = &args.journal {
-        text.push_str(&format!("journal: {}\n", journal.display()));
-    }
-    text.push_str(&format!("head: {}\n", audit::head(end.head)));
-    text
+    let journal = args.journal.as_ref().map(|path| format!("journal: {}\n", path.display()));
+    format!(
+        "run: {run_id}\nrecords: {}\n{}head: {}\n",
+        end.records,
+        journal.unwrap_or_default(),
+        audit::head(end.head)
+    )
 }
 
 /// Why there is no answer, in words for the user.

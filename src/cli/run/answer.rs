@@ -92,15 +92,26 @@ fn findings(findings: &[Finding], page: Page) -> String {
     }
     let mut text = page.heading("Findings");
     for finding in findings {
-        let amount = finding.amount.map_or_else(String::new, |amount| format!(" ({amount})"));
-        text.push_str(&page.item(&format!("{}{amount}", finding.title)));
-        text.push_str(&page.under_item(Style::new(), &finding.detail));
+        text.push_str(&page.item(&titled(finding)));
+        let said = finding.amount.is_some_and(|amount| amount.display() == finding.detail);
+        if !said {
+            text.push_str(&page.under_item(Style::new(), &finding.detail));
+        }
         text.push_str(&page.under_item(Style::new().dimmed(), &finding.rationale));
         if !finding.rows.is_empty() {
             text.push_str(&page.under_item(Style::new().dimmed(), &lines(&finding.rows)));
         }
     }
     text
+}
+
+/// The title with the amount, unless it names the amount itself.
+fn titled(finding: &Finding) -> String {
+    let amount = finding.amount.map(|amount| amount.display());
+    match amount.filter(|amount| !finding.title.contains(amount.as_str())) {
+        Some(amount) => format!("{}: {amount}", finding.title),
+        None => finding.title.clone(),
+    }
 }
 
 /// `Line 12`, `Lines 12, 40`, `Lines 12, 40 and 3 more`.
@@ -175,4 +186,65 @@ fn left_out(left_out: &LeftOut, page: Page) -> String {
         more => text.push_str(&page.item(&format!("and {more} more"))),
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use genie_agents::finance::domain::ledger::Reject;
+    use genie_core::payload::Body;
+
+    use super::*;
+
+    /// An answer that lacks something in every way that it can.
+    fn incomplete() -> Report {
+        let rejects = (1..=7).map(|line| Reject {
+            line,
+            column: "amount".into(),
+            value: "12,oo".into(),
+            problem: "is not an amount".into(),
+            fix: "write digits only".into(),
+        });
+        Report {
+            answer: Answer {
+                answer: "Nothing much happened.".into(),
+                findings: Vec::new(),
+                tables: Vec::new(),
+                citations: Vec::new(),
+                citations_total: 0,
+                could_not: vec!["The statement names no balance.".into()],
+                left_out: Some(LeftOut { rows: 9, first: rejects.collect() }),
+                can_ask: vec!["What was my income?".into()],
+            },
+            partial: true,
+            missing: vec![MissingLeg { what: "forecast".into(), reason: "it is late".into() }],
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_and_what_is_empty_has_no_heading() {
+        let body = Body::of(&incomplete()).unwrap();
+        let text = report(&body, Page::of_stdout()).unwrap();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let expected = "
+Nothing much happened.
+
+What could not be answered
+• The statement names no balance.
+• Without `forecast`: it is late
+
+Left out: 9 rows that could not be used
+• Line 1, column `amount`: `12,oo` is not an amount
+  Fix: write digits only
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with("• and 4 more\n\nWhat can be asked\n• What was my income?\n\n"));
+        assert!(!text.contains("Findings") && !text.contains("Rows it rests on"), "{text}");
+    }
+
+    #[test]
+    fn lines_are_counted_beyond_the_first() {
+        assert_eq!(lines(&[3]), "Line 3");
+        assert_eq!(lines(&[3, 4]), "Lines 3, 4");
+        assert_eq!(lines(&[1, 2, 3, 4, 5, 6, 7, 8, 9]), "Lines 1, 2, 3, 4, 5, 6, 7, 8 and 1 more");
+    }
 }

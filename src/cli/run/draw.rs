@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// Width where standard output is no terminal, in columns.
 const WIDTH_DEFAULT: u16 = 80;
@@ -15,6 +15,10 @@ const WIDTH_MAX: u16 = 110;
 /// Shortest and longest bar, in columns; there is none where a shorter one would fit.
 const BAR_LEN_MIN: usize = 6;
 const BAR_LEN_MAX: usize = 30;
+/// Empty columns between two columns of a table.
+const GAP: u16 = 2;
+/// A rule below the header and no other line.
+const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 /// Eighths of a column, from empty to full.
 const EIGHTHS: [&str; 9] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 
@@ -83,8 +87,8 @@ impl Page {
     pub(super) fn table(self, columns: &[String], rows: &[Vec<String>], bars: &[i64]) -> String {
         let mut table = framed(columns, rows);
         let widths = table.column_max_content_widths();
-        let taken: usize = widths.iter().map(|width| usize::from(*width) + 2).sum();
-        let room = self.width.saturating_sub(taken + 2).min(BAR_LEN_MAX);
+        let taken: usize = widths.iter().map(|width| usize::from(*width + GAP)).sum();
+        let room = self.width.saturating_sub(taken).min(BAR_LEN_MAX);
         if bars.len() == rows.len() && !bars.is_empty() && room >= BAR_LEN_MIN {
             let mut wider = columns.to_vec();
             wider.push(String::new());
@@ -108,7 +112,7 @@ impl Page {
 
 fn framed(columns: &[String], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(RULED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     let is_figures = |column: usize| {
         let mut cells =
@@ -129,6 +133,11 @@ fn framed(columns: &[String], rows: &[Vec<String>]) -> Table {
     table.set_header(cells(columns));
     for row in rows {
         table.add_row(cells(row));
+    }
+    let last = columns.len().saturating_sub(1);
+    for column in table.column_iter_mut() {
+        let gap = if column.index == last { 0 } else { GAP };
+        column.set_padding((0, gap));
     }
     table
 }
@@ -209,7 +218,7 @@ mod tests {
         let columns = cells(["Category", "Spent"]);
         let text = Page::of_width(80).table(&columns, &rows, &[120_000, 30_000]);
         let lines: Vec<String> = without_style(&text).lines().map(str::to_owned).collect();
-        let (food, rent) = (&lines[3], &lines[4]);
+        let (food, rent) = (&lines[2], &lines[3]);
         assert!(food.ends_with(&"█".repeat(30)) && !food.ends_with(&"█".repeat(31)), "{food}");
         assert!(rent.ends_with("███████▌") && rent.contains("  ₹300.00"), "{rent}");
     }

@@ -2,8 +2,7 @@
 //!
 //! Pure text from events; where it is printed, and whether in colour, is decided elsewhere.
 
-use std::collections::HashMap;
-use std::fmt::Write;
+use std::collections::{HashMap, HashSet};
 
 use clap::builder::styling::{AnsiColor, Style};
 use genie_core::clock::Timestamp;
@@ -18,8 +17,8 @@ use super::draw::visible;
 
 /// Columns for the indented route and for the kind, so that verdicts stand below each other within
 /// 80 columns.
-const ROUTE_LEN: usize = 34;
-const KIND_LEN: usize = 22;
+const ROUTE_LEN: usize = 37;
+const KIND_LEN: usize = 23;
 /// Deepest indentation, in levels; what lies deeper is shown at this depth.
 const DEPTH_MAX: usize = 5;
 /// Width of the column of times.
@@ -50,6 +49,8 @@ pub(super) struct Tree {
     now: Option<Timestamp>,
     seen: HashMap<MessageId, Seen>,
     outcome: Option<&'static str>,
+    /// What has failed already: a failure travels up through everyone who waits for it.
+    failures: HashSet<String>,
 }
 
 impl Tree {
@@ -58,7 +59,10 @@ impl Tree {
         match event {
             Event::Recorded(record) => self.record(&record.entry),
             Event::Ephemeral(event) if event.name == "progress" => {
-                event.data["text"].as_str().map_or_else(String::new, |text| self.note(DIM, 1, text))
+                let said = event.data["agent"].as_str().zip(event.data["text"].as_str());
+                said.map_or_else(String::new, |(agent, text)| {
+                    note(DIM, 1, &format!("· {agent}: {text}"))
+                })
             }
             Event::Ephemeral(_) => String::new(),
         }
@@ -73,34 +77,37 @@ impl Tree {
             }
             Entry::Verdict { verdict, message, .. } => self.message(message, verdict),
             Entry::Step { call: Call::Gather { missing, .. }, .. } => {
-                let text = |leg: &genie_core::gather::Missing| {
-                    self.note(CAUTION, 1, &format!("without `{}`: {}", leg.leg, leg.reason))
-                };
-                missing.iter().map(text).collect()
+                missing.iter().map(|leg| self.missing(&leg.leg, &leg.reason)).collect()
             }
             Entry::Handled { message_id, agent, at, duration_us, failure, .. } => {
                 self.now = Some(*at);
                 let depth = self.depth_of(*message_id) + 1;
                 let answered = self.seen.get(message_id).is_some_and(|seen| seen.answered);
                 match failure {
-                    Some(failure) => self.note(BAD, depth, &format!("✗ {failure}")),
+                    Some(failure) if self.failures.insert(failure.to_string()) => {
+                        note(BAD, depth, &format!("✗ {failure}"))
+                    }
+                    Some(_) => note(BAD, depth, &format!("✗ {agent} cannot go on")),
                     None if answered => String::new(),
                     None => {
                         let took = duration(*duration_us);
-                        self.note(DIM, depth, &format!("✓ {agent} has finished in {took}"))
+                        note(DIM, depth, &format!("✓ {agent} {took}"))
                     }
                 }
             }
             Entry::Restarted { message_id, agent, restart, reason, .. } => {
                 let text = format!("↻ {agent} crashed, restart {restart}: {reason}");
-                self.note(CAUTION, self.depth_of(*message_id) + 1, &text)
+                note(CAUTION, self.depth_of(*message_id) + 1, &text)
             }
             Entry::DeadLetter { message_id, agent, reason, .. } => {
-                let text = format!("✗ nothing reached {agent}: {reason}");
-                self.note(BAD, self.depth_of(*message_id) + 1, &text)
+                let text = format!("✗ dead letter for {agent}: {reason}");
+                note(BAD, self.depth_of(*message_id) + 1, &text)
             }
             Entry::Incident { message_id, failure, .. } => {
-                self.note(BAD, self.depth_of(*message_id) + 1, &format!("! {failure}"))
+                if !self.failures.insert(failure.to_string()) {
+                    return String::new();
+                }
+                note(BAD, self.depth_of(*message_id) + 1, &format!("! {failure}"))
             }
             Entry::Outcome { outcome, at, .. } => {
                 self.now = Some(*at);
@@ -142,17 +149,24 @@ impl Tree {
             Decision::RequireApproval => (CAUTION, "hold"),
             Decision::Deny => (BAD, "DENY"),
         };
-        let took = took.map_or_else(String::new, |took| format!(" {DIM}{}{DIM:#}", duration(took)));
+        let kind = message.kind();
+        let took = took.map_or_else(String::new, |took| format!(" {}", duration(took)));
+        let gap = " ".repeat(KIND_LEN.saturating_sub(kind.chars().count() + took.chars().count()));
         let mut text = format!(
-            "{} {route:ROUTE_LEN$} {:KIND_LEN$} {style}{word}{style:#}{took}\n",
+            "{} {route:ROUTE_LEN$} {kind}{DIM}{took}{DIM:#}{gap} {style}{word}{style:#}\n",
             self.time(),
-            message.kind(),
         );
         if verdict.decision != Decision::Allow {
             let why = format!("{} {}: {}", verdict.policy, verdict.policy_version, verdict.reason);
-            text.push_str(&self.note(style, depth + 1, &why));
+            text.push_str(&note(style, depth + 1, &why));
         }
         text
+    }
+
+    fn missing(&mut self, leg: &str, reason: &str) -> String {
+        let known = !self.failures.insert(reason.to_owned());
+        let why = if known { String::new() } else { format!(": {reason}") };
+        note(CAUTION, 1, &format!("without `{leg}`{why}"))
     }
 
     fn end(&self, records: u64, messages: u64, duration_us: u64) -> String {
@@ -162,8 +176,8 @@ impl Tree {
         let time = self.time();
         let bold = style.bold();
         format!(
-            "{time} {bold}{outcome}{bold:#} {DIM}in {took}, {messages} messages, {records} \
-             records{DIM:#}\n"
+            "{time} {bold}{outcome}{bold:#} {DIM}in {took}, messages: {messages}, records: \
+             {records}{DIM:#}\n"
         )
     }
 
@@ -171,19 +185,17 @@ impl Tree {
         self.seen.get(&message).map_or(0, |seen| seen.depth)
     }
 
-    fn note(&self, style: Style, depth: usize, text: &str) -> String {
-        let indent = " ".repeat(depth.min(DEPTH_MAX));
-        let mut line = format!("{:TIME_LEN$} {indent}", "");
-        // Writing to a string cannot fail.
-        let _ = writeln!(line, "{style}{}{style:#}", visible(text));
-        line
-    }
-
     fn time(&self) -> String {
         let since =
             self.started.zip(self.now).map_or(0, |(started, now)| now.micros_since(started));
         format!("{DIM}{:>TIME_LEN$}{DIM:#}", duration(since))
     }
+}
+
+/// A line without a time, at this depth.
+fn note(style: Style, depth: usize, text: &str) -> String {
+    let indent = " ".repeat(depth.min(DEPTH_MAX));
+    format!("{:TIME_LEN$} {indent}{style}{}{style:#}\n", "", visible(text))
 }
 
 /// A duration with three or four digits: `0.4 ms`, `12.0 ms`, `1.25 s`.

@@ -1,4 +1,4 @@
-//! The anomaly detector: finds rows that stand out, by robust statistics that also work for few rows.
+//! The anomaly detector: finds rows that stand out, by robust statistics that work for few rows.
 
 use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, async_trait};
 

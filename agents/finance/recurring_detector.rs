@@ -1,4 +1,4 @@
-//! The recurring detector: finds payments that come back, subscriptions among them, and price rises.
+//! The recurring detector: finds payments that come back, with subscriptions, and price rises.
 
 use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, async_trait};
 

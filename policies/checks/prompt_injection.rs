@@ -1,8 +1,8 @@
 //! Refuses text that tries to instruct a model.
 //!
 //! Whoever asks is held to it always. Between agents, a recipient that only computes may be cleared
-//! for the category [`UNTRUSTED`]: stored content with such a phrase gets that category, and with it
-//! every message derived from it.
+//! for the category [`UNTRUSTED`]: stored content with such a phrase gets that category, and with
+//! it every message derived from it.
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ impl Policy for PromptInjection {
     }
 
     fn describe(&self) -> &'static str {
-        "Text that tries to instruct a model is refused, unless it comes to an agent cleared for it."
+        "Text that tries to instruct a model is refused, unless an agent cleared for it gets it."
     }
 
     fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Result<Judgement, PolicyError> {

@@ -94,8 +94,8 @@ impl Writer {
     /// Appends the outcome and the end record of a run, the last two it will ever have.
     ///
     /// # Errors
-    /// [`Failure::RunEnded`] if it has them, [`Failure::Journal`] if the store refuses. The run then
-    /// ends as failed as soon as the store takes records again: no run stays without its end.
+    /// [`Failure::RunEnded`] if it has them, [`Failure::Journal`] if the store refuses. The run
+    /// then ends as failed as soon as the store takes records again: no run stays without its end.
     pub(crate) fn close(&self, tally: &Tally, close: Close) -> Result<u64, Failure> {
         let mut chain = self.chain();
         if tally.sealed.swap(true, Ordering::Relaxed) {

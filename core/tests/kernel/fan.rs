@@ -209,8 +209,8 @@ async fn a_gather_in_vain_below_another_ends_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_a_handler_gives_up_leaves_no_trace() {
-    // The middle gives up waiting for the dead leg by itself. The front, which waits for what nobody
-    // sends, must still be told at once when the middle is done.
+    // The middle gives up waiting for the dead leg by itself. The front, which waits for what
+    // nobody sends, must still be told at once when the middle is done.
     let spec = AgentSpec::new("middle", "is impatient").accepts::<Part<0>>().emits::<Question>();
     let middle = agent(spec, |_, cx| {
         Box::pin(async move {

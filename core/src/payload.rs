@@ -116,3 +116,44 @@ impl Serialize for Body {
         self.text.serialize(serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Wrapped {
+        #[schemars(with = "serde_json::Value")]
+        inner: Box<RawValue>,
+    }
+
+    impl Payload for Wrapped {
+        const KIND: &'static str = "wrapped";
+    }
+
+    #[test]
+    fn raw_json_within_a_payload_takes_no_second_line() {
+        let inner = RawValue::from_string("{\n \"a\": [1,\r\n 2]}".to_owned()).unwrap();
+        let body = Body::of(&Wrapped { inner }).unwrap();
+        assert_eq!(body.text(), r#"{"inner":{"a":[1,2]}}"#);
+        assert!(body.was_written_by(TypeId::of::<Wrapped>()));
+    }
+
+    #[test]
+    fn text_from_outside_is_written_anew() {
+        let check = |text: &str, expected: Option<&str>| {
+            let body = Body::from_text("k", text).ok();
+            assert_eq!(body.as_ref().map(Body::text), expected, "{text}");
+        };
+        check(" { \"a\" : 1 }\n", Some(r#"{"a":1}"#));
+        check(r#"{"a":1,"a":2}"#, Some(r#"{"a":2}"#));
+        check(r#""\u0041\n""#, Some(r#""A\n""#));
+        check("18446744073709551615", Some("18446744073709551615"));
+        check("{} {}", None);
+        check("", None);
+        check("NaN", None);
+        check(&"[".repeat(100_000), None);
+    }
+}

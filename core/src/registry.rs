@@ -1,4 +1,4 @@
-//! Who is registered: agents by id, by capability and by kind, checked as a whole before any starts.
+//! Who is registered: agents by id, capability and kind, checked as a whole before any starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -288,5 +288,118 @@ impl Registry {
             busy_us: entry.counters.busy_us.load(Ordering::Relaxed),
         };
         self.entries.iter().map(health).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::context::Context;
+    use crate::governed::Governed;
+    use crate::payload::Payload;
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct One;
+
+    impl Payload for One {
+        const KIND: &'static str = "one";
+    }
+
+    /// Takes the name of the other kind.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Impostor;
+
+    impl Payload for Impostor {
+        const KIND: &'static str = "one";
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Two;
+
+    impl Payload for Two {
+        const KIND: &'static str = "two";
+    }
+
+    struct Idle(AgentSpec);
+
+    #[crate::async_trait]
+    impl Agent for Idle {
+        fn spec(&self) -> AgentSpec {
+            self.0.clone()
+        }
+
+        async fn handle(&self, _: Governed, _: &mut Context) -> Result<(), crate::AgentError> {
+            Ok(())
+        }
+    }
+
+    fn spec(id: &'static str) -> AgentSpec {
+        AgentSpec::new(id, "idle")
+    }
+
+    fn registry(specs: Vec<AgentSpec>) -> Result<Registry, Error> {
+        let agent = |spec| &*Box::leak(Box::new(Idle(spec))) as &'static dyn Agent;
+        Registry::new(&specs.into_iter().map(agent).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn agents_that_do_not_fit_together_are_refused_with_what_to_do() {
+        let check = |specs, expected: &str| {
+            let error = registry(specs).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(expected), "`{error}` instead of `{expected}`");
+        };
+        check(vec![], "no agent is registered");
+        check(vec![spec("a"), spec("a")], "the agent id `a` is taken");
+        check(vec![spec("user")], "the agent id `user` is taken");
+        check(vec![spec("")], "`` is not an agent id");
+        check(vec![spec("Upper")], "`Upper` is not an agent id");
+        check(vec![spec("a-b")], "`a-b` is not an agent id");
+        check(
+            vec![spec("a").accepts::<One>(), spec("b").emits::<Impostor>()],
+            "the kind `one` has two payload types: in `a` and in `b`",
+        );
+        check(vec![spec("a").fallback("b")], "agent `a` cannot fall back to `b`: it is not");
+        check(
+            vec![spec("a").accepts::<One>().fallback("b"), spec("b").accepts::<Two>()],
+            "agent `a` cannot fall back to `b`: it does not accept `one`",
+        );
+        check(vec![spec("a").fallback("a")], "agent `a` cannot fall back to `a`: the fallbacks");
+        check(
+            vec![spec("a").fallback("b"), spec("b").fallback("c"), spec("c").fallback("b")],
+            "agent `b` cannot fall back to `c`: the fallbacks lead back",
+        );
+    }
+
+    #[test]
+    fn a_name_is_an_id_first_and_a_capability_second() {
+        let registry =
+            registry(vec![spec("a").capability("b").capability("c"), spec("b"), spec("c2")]);
+        let registry = registry.unwrap();
+        assert_eq!(registry.resolve("b"), Some(1));
+        assert_eq!(registry.resolve("c"), Some(0));
+        assert_eq!(registry.resolve("d"), None);
+    }
+
+    #[test]
+    fn a_failure_is_blamed_only_on_agents_from_which_the_kind_can_come() {
+        let registry = registry(vec![
+            spec("source").emits::<One>(),
+            spec("middle").accepts::<One>().emits::<Two>(),
+            spec("sink").collects::<Two>(),
+        ]);
+        let registry = registry.unwrap();
+        assert!(registry.leads_to("source", "two") && registry.leads_to("middle", "two"));
+        assert!(!registry.leads_to("sink", "two") && !registry.leads_to("middle", "one"));
+        assert!(!registry.leads_to("nobody", "one"));
+    }
+
+    #[test]
+    fn whoever_declares_a_kind_twice_receives_it_once() {
+        let registry =
+            registry(vec![spec("a").accepts::<One>().accepts::<One>().collects::<One>()]);
+        assert_eq!(registry.unwrap().receivers("one"), [0]);
     }
 }

@@ -55,3 +55,47 @@ impl Journal for MemoryJournal {
         Ok(kept.iter().skip(skip).take(limit).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::chain::Hash;
+    use super::super::record::Entry;
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::ids::RunId;
+
+    fn record(seq: u64) -> Arc<Record> {
+        let (run_id, at) = (RunId(uuid::Uuid::nil()), Timestamp::from_micros(0));
+        let entry = Entry::RunEnd { run_id, at, records: 0, messages: 0, duration_us: 0 };
+        Arc::new(Record { seq, prev_hash: Hash::ZERO, hash: Hash::ZERO, entry })
+    }
+
+    /// Reads from a journal that keeps 5 of the records 1 to 9, so 5 to 9.
+    async fn check(after: u64, limit: usize, expected: Result<Vec<u64>, u64>) {
+        let journal = MemoryJournal::keeping(5);
+        journal.append(&(1..=9).map(record).collect::<Vec<_>>()).unwrap();
+        let read = match journal.read(after, limit).await {
+            Ok(records) => Ok(records.iter().map(|record| record.seq).collect()),
+            Err(Error::Pruned { first }) => Err(first),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(read, expected, "after {after}, at most {limit}");
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_latest_and_says_which_are_gone() {
+        check(4, 100, Ok(vec![5, 6, 7, 8, 9])).await;
+        check(4, 2, Ok(vec![5, 6])).await;
+        check(7, 100, Ok(vec![8, 9])).await;
+        check(9, 100, Ok(vec![])).await;
+        check(3, 100, Err(5)).await;
+        check(0, 0, Err(5)).await;
+        check(1_000, 100, Ok(vec![])).await;
+        check(u64::MAX, usize::MAX, Ok(vec![])).await;
+    }
+
+    #[tokio::test]
+    async fn an_empty_journal_has_nothing_to_read() {
+        assert!(MemoryJournal::keeping(0).read(0, 10).await.unwrap().is_empty());
+    }
+}

@@ -121,7 +121,7 @@ pub(crate) fn answer(text: impl Into<String>) -> Answer {
 }
 
 /// Denies what contains `forbidden`, redacts `secret`, panics at `crash`, errors at `undecided`.
-struct Words;
+pub(crate) struct Words;
 
 impl Policy for Words {
     fn id(&self) -> &'static str {
@@ -169,7 +169,7 @@ impl Policy for Words {
 }
 
 /// Allows everything: the second link, so that the order matters.
-struct Lenient;
+pub(crate) struct Lenient;
 
 impl Policy for Lenient {
     fn id(&self) -> &'static str {
@@ -186,6 +186,31 @@ impl Policy for Lenient {
 
     fn evaluate(&self, _: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
         Ok(Judgement::Allow)
+    }
+}
+
+/// Denies what has come too far.
+pub(crate) struct Hops;
+
+impl Policy for Hops {
+    fn id(&self) -> &'static str {
+        "hops"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
+    fn describe(&self) -> &'static str {
+        "denies what has come too far"
+    }
+
+    fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Result<Judgement, PolicyError> {
+        Ok(if message.hops() > facts.hops_max {
+            Judgement::deny("too many hops")
+        } else {
+            Judgement::Allow
+        })
     }
 }
 

@@ -374,7 +374,7 @@ impl Journal for Disk {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_goes_on_without_a_journal_and_every_run_gets_its_end_later() {
-    let disk = Disk::syncing_in(Duration::ZERO);
+    let journal = Disk::syncing_in(Duration::ZERO);
     let front = agent(spec("front"), |_, cx| {
         Box::pin(async move {
             cx.sleep(millis(10)).await?;
@@ -382,31 +382,31 @@ async fn nothing_goes_on_without_a_journal_and_every_run_gets_its_end_later() {
             Ok(cx.reply(&told).await?)
         })
     });
-    let desk = Desk::of(Options { journal: disk.clone(), ..options(&[front, &Echo]) }).await;
+    let desk = Desk::of(Options { journal: journal.clone(), ..options(&[front, &Echo]) }).await;
     let ask = || desk.kernel.ask(&desk.principal, Ask::new("front", &question("x")));
     let running = ask().await.unwrap();
-    disk.refuses.store(true, Ordering::Relaxed);
+    journal.refuses.store(true, Ordering::Relaxed);
     let never_started = ask().await.unwrap();
     for running in [running, never_started] {
         let outcome = running.outcome().await;
         let Outcome::Failed { cause } = &*outcome else { panic!("{outcome:?}") };
         assert_eq!(cause.code(), "journal", "{cause}");
     }
-    disk.refuses.store(false, Ordering::Relaxed);
+    journal.refuses.store(false, Ordering::Relaxed);
     assert_eq!(ask().await.unwrap().outcome().await.name(), "completed");
-    let ends = desk.records().await;
-    let ends = ends.iter().filter(|record| matches!(record.entry, Entry::RunEnd { .. }));
+    let records = desk.records().await;
+    let ends = records.iter().filter(|record| matches!(record.entry, Entry::RunEnd { .. }));
     assert_eq!(ends.count(), 2, "of the run that was cut off and of the one after");
     desk.close().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_waits_for_the_disk_and_no_deadline_or_caller_can_lose_it() {
-    let disk = Disk::syncing_in(millis(100));
+    let journal = Disk::syncing_in(millis(100));
     let hasty = agent(spec("hasty").handler_deadline(millis(20)), |_, cx| {
         Box::pin(async move { Ok(cx.reply(&answer("in time")).await?) })
     });
-    let desk = Desk::of(Options { journal: disk, ..options(&[hasty, dead("dead")]) }).await;
+    let desk = Desk::of(Options { journal, ..options(&[hasty, dead("dead")]) }).await;
     let started = Instant::now();
     assert_eq!(text_of(&*desk.ask("hasty", "x").await), "in time");
     assert!(started.elapsed() >= millis(100), "given out before it was durable");

@@ -9,8 +9,10 @@ mod denial;
 mod desk;
 mod fan;
 mod flow;
+mod journal;
 mod label;
 mod limit;
 mod load;
+mod simulation;
 
 pub(crate) use desk::*;

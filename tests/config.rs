@@ -34,11 +34,17 @@ fn a_wrong_setting_is_named_with_file_and_line() {
 #[test]
 fn a_journal_that_keeps_too_little_says_which_setting_to_raise() {
     let files = Files::new();
-    let text = "journal_records_max = 2\n[limits]\ntap_events_max = 1\n";
-    let path = files.write("genie.toml", text);
+    let path = files.write("genie.toml", "journal_records_max = 1\n");
     let ended = genie(&["--config", &path, "run", "--quiet"]);
-    // Whoever follows quickly enough misses nothing; whoever does not is told.
-    if ended.code != 0 {
-        assert!(ended.complaint().contains("journal_records_max"), "{}", ended.stderr);
-    }
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.complaint().contains("raise `journal_records_max`"), "{}", ended.stderr);
+}
+
+#[test]
+fn rules_that_are_not_there_are_named() {
+    let files = Files::new();
+    let path = files.write("genie.toml", "policies = \"nowhere\"\n");
+    let ended = genie(&["--config", &path, "run"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.complaint().contains("nowhere"), "{}", ended.stderr);
 }

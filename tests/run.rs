@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use genie_agents::finance::domain::generate::{self, Spec};
+use genie_agents::finance::domain::statement::LayoutName;
 use serde_json::Value;
 
 use crate::program::{Files, command, genie};
@@ -92,6 +94,7 @@ fn events_are_lines_with_the_names_of_the_event_stream_in_the_order_of_the_journ
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     let started = events.iter().find(|event| event["event"] == "agent.started").unwrap();
     assert!(started.get("id").is_none(), "{started}");
+    assert!(started["data"]["run_id"].is_string(), "{started}");
     let published = events.iter().find(|event| event["event"] == "message.published").unwrap();
     assert_eq!(published["data"]["message"]["from"], "user");
     assert_eq!(published["data"]["message"]["principal"]["tenant"], "local");
@@ -153,15 +156,38 @@ fn a_denied_run_leaves_a_journal_that_verifies() {
     assert_eq!(genie(&["audit", "verify", &journal]).code, 0);
 }
 
+/// A statement that takes a while to read.
+fn long_statement(files: &Files) -> String {
+    let spec = Spec { rows: Some(100_000), ..Spec::of_2025(1, LayoutName::Plain) };
+    files.write("long.csv", generate::statement(&spec).bytes)
+}
+
 #[test]
 fn a_run_out_of_time_says_so() {
-    let ended = genie(&["run", "--timeout", "1ms"]);
-    // A fast machine may be done within a millisecond.
-    if ended.code != 0 {
-        assert_eq!(ended.code, 1);
-        assert!(ended.complaint().contains("within 1 ms"), "{}", ended.stderr);
-        assert!(ended.complaint().contains("--timeout"), "{}", ended.stderr);
-    }
+    let files = Files::new();
+    let path = long_statement(&files);
+    let ended = genie(&["run", "--timeout", "1ms", "--statement", &path]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    assert!(ended.complaint().contains("no answer within 1 ms"), "{}", ended.stderr);
+    assert!(ended.complaint().contains("--timeout"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_interrupted_run_is_cancelled_and_its_journal_verifies() {
+    let files = Files::new();
+    let (path, journal) = (long_statement(&files), files.argument("run.jsonl"));
+    let mut command = command(&["run", "--statement", &path, "--journal", &journal]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    // The first line says that the run has begun.
+    stderr.read_line(&mut said).unwrap();
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("the run was cancelled: interrupted"), "{said}");
+    assert_eq!(genie(&["audit", "verify", &journal]).code, 0);
 }
 
 #[test]

@@ -114,8 +114,10 @@ async fn run(
     let admitted = admitted.map_err(|refused| Complaint::no(refused.to_string()).with_hint_of())?;
     let run_id = admitted.run_id;
     let end = tokio::select! {
-        end = watcher.watch(&mut tap, run_id) => end?,
+        // First, so that the key works from the moment that anything is shown.
+        biased;
         never = cancel_on_interrupt(&running, &principal, run_id) => match never {},
+        end = watcher.watch(&mut tap, run_id) => end?,
     };
     let outcome = admitted.outcome().await;
     running.drain().await;

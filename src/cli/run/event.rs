@@ -13,10 +13,13 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Recorded(record) => {
             json!({ "event": name, "id": record.seq, "data": data(&record.entry) })
         }
-        Event::Ephemeral(ephemeral) => json!({
-            "event": name,
-            "data": { "run_id": ephemeral.run_id, "data": ephemeral.data },
-        }),
+        Event::Ephemeral(ephemeral) => {
+            let mut data = ephemeral.data.clone();
+            if let Some(fields) = data.as_object_mut() {
+                fields.insert("run_id".to_owned(), json!(ephemeral.run_id));
+            }
+            json!({ "event": name, "data": data })
+        }
     };
     Some(line.to_string())
 }

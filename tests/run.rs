@@ -246,3 +246,11 @@ fn closed_outputs_do_not_crash() {
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_durable_journal_there_is_no_answer() {
+    let ended = genie(&["run", "--journal", "/dev/full"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.complaint().contains("cannot write `/dev/full`"), "{}", ended.stderr);
+}

@@ -13,6 +13,7 @@ use super::domain::analysis::Totals;
 use super::domain::anomaly::Anomalies;
 use super::domain::answer::Answer;
 use super::domain::forecast::Forecast;
+use super::domain::question::Intent;
 use super::domain::recurring::Recurring;
 
 /// A question about a statement, from whoever asks to the supervisor.
@@ -96,8 +97,8 @@ pub struct CanAfford {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Brief {
-    /// The question.
-    pub question: String,
+    /// What the question wants to know.
+    pub intent: Intent,
     /// The analysis with its rows.
     pub analysed: Analysed,
     /// The forecast, if that leg answered.
@@ -126,9 +127,9 @@ pub struct MissingLeg {
 
 /// A report, from the reporter to the supervisor, and from there to the auditor and the asker.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Report {
     /// The answer.
-    #[serde(flatten)]
     pub answer: Answer,
     /// Whether a leg is missing that could have said more.
     pub partial: bool,

@@ -5,7 +5,6 @@ use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, Risk, async_tr
 use super::clearance::Cleared;
 use super::domain::analysis::Analysis;
 use super::domain::answer::{Legs, compose};
-use super::domain::question::parse;
 use super::messages::{Brief, Report};
 use super::shelf::Shelf;
 
@@ -29,9 +28,8 @@ impl Agent for Reporter {
         let shelf = Shelf::open(cx, &brief.analysed.book).await?;
         let analysis = cx.load::<Analysis>(&brief.analysed.analysis).await?;
         let book = shelf.book()?;
-        let intent = parse(&brief.question, &book);
         let answer = compose(
-            &intent,
+            &brief.intent,
             &book,
             &Legs {
                 analysis: &analysis,

@@ -47,7 +47,7 @@ impl Agent for Supervisor {
         cx.publish(&Statement { statement: asked.statement }).await?;
         let pipeline = Gather::all().deadline(PIPELINE_WAIT).partial(true);
         let analysed: Analysed = need(&cx.collect(&[Analysed::KIND], pipeline).await?)?;
-        let brief = gather_legs(asked.question, analysed, cx).await?;
+        let brief = gather_legs(&asked.question, analysed, cx).await?;
         let book = brief.analysed.book;
         let report: Report = cx.ask("reporter", &brief).await?;
         let draft = Draft { book, report };
@@ -62,7 +62,7 @@ impl Agent for Supervisor {
 
 /// Gathers what the legs found; a leg that is dead or late is named instead of waited for.
 async fn gather_legs(
-    question: String,
+    question: &str,
     analysed: Analysed,
     cx: &mut Context,
 ) -> Result<Brief, AgentError> {
@@ -77,7 +77,9 @@ async fn gather_legs(
             reason: leg.reason.clone(),
         })
         .collect();
-    let affordability = match judge_amount(&question, &analysed, cx).await {
+    let shelf = Shelf::open(cx, &analysed.book).await?;
+    let intent = parse(question, &shelf.book()?);
+    let affordability = match judge_amount(&intent, &analysed, cx).await {
         Ok(judged) => judged,
         Err(error) => {
             missing.push(MissingLeg { what: "affordability".into(), reason: error.to_string() });
@@ -85,7 +87,7 @@ async fn gather_legs(
         }
     };
     Ok(Brief {
-        question,
+        intent,
         analysed,
         forecast: gathered.payload(),
         anomalies: gathered.payload(),
@@ -98,13 +100,11 @@ async fn gather_legs(
 
 /// Has an amount judged, if the question names one.
 async fn judge_amount(
-    question: &str,
+    intent: &Intent,
     analysed: &Analysed,
     cx: &mut Context,
 ) -> Result<Option<Affordability>, AgentError> {
-    let shelf = Shelf::open(cx, &analysed.book).await?;
-    let intent = parse(question, &shelf.book()?);
-    let Intent::Afford { amount_minor: Some(amount_minor), monthly } = intent else {
+    let Intent::Afford { amount_minor: Some(amount_minor), monthly } = *intent else {
         return Ok(None);
     };
     let request = CanAfford { book: analysed.book, amount_minor, monthly };

@@ -36,7 +36,7 @@ impl std::fmt::Display for MessageId {
 impl MessageId {
     /// The id of the message that handler of `cause` in `run` sends as step `step`, to the
     /// recipient number `leg`: the first 16 bytes of
-    /// `SHA-256("genie/message/v1" ‖ run ‖ cause ‖ step ‖ leg)` marked as UUIDv8 (RFC 9562).
+    /// `SHA-256("genie/message/v1" ‖ run ‖ cause ‖ step ‖ leg)` marked as `UUIDv8` (RFC 9562).
     #[must_use]
     pub fn derived(run: RunId, cause: Self, step: u32, leg: u32) -> Self {
         let mut hasher = Sha256::new();

@@ -3,11 +3,13 @@
 //! Judged are the items of every list called one of [`LISTS`], wherever it stands in the payload;
 //! an empty list, or none at all, is fine.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use aho_corasick::packed::Searcher;
 use genie_core::message::Message;
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::payload;
@@ -36,6 +38,10 @@ impl Policy for Explainability {
         if !may_have_list(message.payload().text()) {
             return Ok(Judgement::Allow);
         }
+        let text = message.payload().text();
+        if Walk::explains_all(text) {
+            return Ok(Judgement::Allow);
+        }
         match unexplained(&payload::value(message)?) {
             None => Ok(Judgement::Allow),
             Some(path) => Ok(Judgement::deny(format!(
@@ -56,6 +62,126 @@ fn may_have_list(text: &str) -> bool {
         None => LISTS.iter().any(|name| text.contains(name)),
     };
     named || payload::has_unicode_escape(text)
+}
+
+/// A walk over the text that builds no value: nearly every report is in order, and only one that
+/// is not has to be searched for the place.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Whether the value is one of the judged lists.
+    is_list: bool,
+}
+
+/// What a walk found.
+struct Walked {
+    /// Whether every finding within has a rationale.
+    all_explained: bool,
+    /// Whether the value is itself a finding with one.
+    explained: bool,
+    /// Whether the value is a text that says something.
+    says: bool,
+}
+
+impl Walk {
+    fn explains_all(text: &str) -> bool {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let walked = Self { is_list: false }.deserialize(&mut reader);
+        walked.is_ok_and(|walked| walked.all_explained)
+    }
+}
+
+/// What the name of a field says about its value.
+enum Name {
+    List,
+    Rationale,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl Visitor<'_> for Names {
+            type Value = Name;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name {
+                    "rationale" => Name::Rationale,
+                    name if LISTS.contains(&name) => Name::List,
+                    _ => Name::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_str(Names)
+    }
+}
+
+/// What a walk finds in a value that is neither text nor a container.
+const SCALAR: Walked = Walked { all_explained: true, explained: false, says: false };
+
+impl<'de> DeserializeSeed<'de> for Walk {
+    type Value = Walked;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Walked, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk {
+    type Value = Walked;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Walked, E> {
+        Ok(SCALAR)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Walked, E> {
+        Ok(SCALAR)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Walked, E> {
+        Ok(SCALAR)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Walked, E> {
+        Ok(SCALAR)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Walked, E> {
+        Ok(SCALAR)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Walked, E> {
+        Ok(Walked { says: !text.trim().is_empty(), ..SCALAR })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Walked, A::Error> {
+        let mut all_explained = true;
+        while let Some(item) = items.next_element_seed(Self { is_list: false })? {
+            all_explained &= item.all_explained && (item.explained || !self.is_list);
+        }
+        Ok(Walked { all_explained, ..SCALAR })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Walked, A::Error> {
+        let (mut all_explained, mut explained) = (true, false);
+        while let Some(name) = fields.next_key::<Name>()? {
+            let field = fields.next_value_seed(Self { is_list: matches!(name, Name::List) })?;
+            all_explained &= field.all_explained;
+            if matches!(name, Name::Rationale) {
+                explained = field.says;
+            }
+        }
+        Ok(Walked { all_explained, explained, ..SCALAR })
+    }
 }
 
 /// The path of the first finding without a rationale in `value`, innermost step first.

@@ -14,6 +14,7 @@ use crate::config::Config;
 
 mod agents;
 mod audit;
+mod bench;
 mod complaint;
 mod data;
 mod new;
@@ -50,6 +51,10 @@ enum Command {
     New(new::Args),
     /// Make up data with known contents.
     Data(data::Args),
+    /// Measure this build against its budgets.
+    ///
+    /// Exits with 1 if a budget is not met.
+    Bench(bench::Args),
 }
 
 /// Parses the arguments of the process and does what they say, with these agents.
@@ -71,6 +76,7 @@ impl Cli {
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),
             Command::Data(args) => data::main(&args),
+            Command::Bench(args) => bench::main(&args, agents),
         }
     }
 }

@@ -391,6 +391,7 @@ impl Run {
         closed: Result<u64, Failure>,
         sender: Option<oneshot::Sender<Arc<Outcome>>>,
     ) {
+        let mut ending = Ending { run: self, outcome: None, sender };
         let durable = match closed {
             Ok(seq) => {
                 let stored = self.shared.writer.store().durable(seq).await;
@@ -398,12 +399,29 @@ impl Run {
             }
             Err(failure) => Err(failure),
         };
-        self.shared.retire(self.id);
-        if let Some(sender) = sender {
-            let outcome = match durable {
-                Ok(()) => outcome,
-                Err(cause) => Arc::new(Outcome::Failed { cause }),
-            };
+        ending.outcome = Some(match durable {
+            Ok(()) => outcome,
+            Err(cause) => Arc::new(Outcome::Failed { cause }),
+        });
+    }
+}
+
+/// Lets go of an ended run and tells whoever asked, also if the kernel stops before the disk says
+/// that the outcome is durable.
+struct Ending<'a> {
+    run: &'a Run,
+    outcome: Option<Arc<Outcome>>,
+    sender: Option<oneshot::Sender<Arc<Outcome>>>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.run.shared.retire(self.run.id);
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            let reason = "the installation stopped before the outcome was durable".to_owned();
+            Arc::new(Outcome::Failed { cause: Failure::Journal { reason } })
+        });
+        if let Some(sender) = self.sender.take() {
             // Nobody may be waiting any more; the journal has the outcome all the same.
             let _ = sender.send(outcome);
         }

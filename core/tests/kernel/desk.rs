@@ -120,6 +120,13 @@ pub(crate) fn answer(text: impl Into<String>) -> Answer {
     Answer { text: text.into() }
 }
 
+/// Panics at the words, without the hook, which would print a trace for each of thousands.
+fn crash_at(text: &str) {
+    if text.contains("policy crash") {
+        std::panic::resume_unwind(Box::new("the policy cannot bear the words"));
+    }
+}
+
 /// Denies what contains `forbidden`, redacts `secret`, panics at `crash`, errors at `undecided`.
 pub(crate) struct Words;
 
@@ -147,7 +154,7 @@ impl Policy for Words {
         if text.contains("approval") {
             return Ok(Judgement::RequireApproval { reason: "a human must see it".into() });
         }
-        assert!(!text.contains("policy crash"), "the policy cannot bear the word");
+        crash_at(text);
         if text.contains("secret") {
             let redaction = Redaction { pointer: "/text".into(), range: None, what: "word".into() };
             let reason = "the word is secret".into();
@@ -163,7 +170,7 @@ impl Policy for Words {
     }
 
     fn inspect(&self, content: &str) -> Vec<&'static str> {
-        assert!(!content.contains("policy crash"), "the policy cannot bear the content");
+        crash_at(content);
         if content.contains("name") { vec![PERSONAL] } else { Vec::new() }
     }
 }

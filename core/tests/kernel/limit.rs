@@ -418,6 +418,20 @@ async fn an_answer_waits_for_the_disk_and_no_deadline_or_caller_can_lose_it() {
     desk.close().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_outlasts_the_drain_holds_neither_run_nor_asker() {
+    let journal = Disk::syncing_in(Duration::from_secs(3_600));
+    let limits = Limits { drain: millis(100), ..Limits::default() };
+    let desk = Desk::of(Options { journal, limits, ..options(&[&Echo]) }).await;
+    let ask = Ask::new("echo", &question("x"));
+    let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+    desk.kernel.drain().await;
+    let outcome = running.outcome().await;
+    let Outcome::Failed { cause } = &*outcome else { panic!("{outcome:?}") };
+    assert_eq!(cause.code(), "journal", "nothing is claimed that may not be durable");
+    desk.check().await;
+}
+
 /// Blobs in a store that does not answer.
 struct Stuck;
 

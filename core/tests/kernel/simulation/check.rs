@@ -52,7 +52,8 @@ fn one_outcome_each(records: &[Arc<Record>], asked: &[Asked]) {
         told += usize::from(outcomes.contains_key(run_id));
         match (outcomes.get(run_id).map(Vec::as_slice), &**outcome) {
             (Some([recorded]), outcome) if *recorded == outcome.name() => {}
-            (None, Outcome::Failed { cause }) if cause.code() == "journal" => {}
+            // The record, or the word that it is durable, did not come in time for the client.
+            (Some([_]) | None, Outcome::Failed { cause }) if cause.code() == "journal" => {}
             (recorded, told) => panic!("run {run_id}: recorded {recorded:?}, told {told:?}"),
         }
     }

@@ -14,5 +14,6 @@ mod examples;
 mod inputs;
 mod new;
 mod policy;
+mod readme;
 mod run;
 mod tidy;

@@ -420,7 +420,7 @@ async fn an_answer_waits_for_the_disk_and_no_deadline_or_caller_can_lose_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_outlasts_the_drain_holds_neither_run_nor_asker() {
-    let journal = Disk::syncing_in(Duration::from_secs(3_600));
+    let journal = Disk::syncing_in(Duration::from_hours(1));
     let limits = Limits { drain: millis(100), ..Limits::default() };
     let desk = Desk::of(Options { journal, limits, ..options(&[&Echo]) }).await;
     let ask = Ask::new("echo", &question("x"));

@@ -1,8 +1,9 @@
 //! Seeded simulation: random agents, faults and clients on paused time, then the invariants.
 //!
 //! A seed gives everything, so a failing one reproduces: `SIM_SEED=17 cargo test -p genie-core
-//! --test kernel simulation`. `SIM_SEEDS=100000` runs more of them. [`world`] makes the agents and
-//! what they do, [`faults`] the journal that fails, [`check`] says what must hold afterwards.
+//! --test kernel simulation`. `SIM_SEEDS=100000` plays more of them, from that seed on.
+//! [`world`] makes the agents and what they do, [`faults`] the journal that fails, [`check`] says
+//! what must hold afterwards.
 
 mod check;
 mod faults;
@@ -202,10 +203,10 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 fn the_invariants_hold_whatever_agents_clients_and_journals_do() {
-    let seeds = match setting("SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..setting("SIM_SEEDS").unwrap_or(SEEDS),
-    };
+    let first = setting("SIM_SEED");
+    let count = setting("SIM_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
+    let first = first.unwrap_or(0);
+    let seeds = first..first + count;
     for seed in seeds {
         let result = std::panic::catch_unwind(|| {
             let (once, twice) = (simulate(seed), simulate(seed));

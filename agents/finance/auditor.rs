@@ -10,7 +10,7 @@ use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, async_trait};
 use super::clearance::Cleared;
 use super::domain::answer::Answer;
 use super::domain::book::{Book, Row};
-use super::messages::{Audited, Draft};
+use super::messages::{Audited, Draft, Report};
 use super::shelf::Shelf;
 
 /// Checks reports.
@@ -32,7 +32,8 @@ impl Agent for Auditor {
     async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
         let draft: Draft = message.decode()?;
         let shelf = Shelf::open(cx, &draft.book).await?;
-        let audited = check(&draft.report.answer, &shelf.book()?);
+        let report = cx.load::<Report>(&draft.report).await?;
+        let audited = check(&report.answer, &shelf.book()?);
         Ok(cx.reply(&audited).await?)
     }
 }

@@ -1,12 +1,14 @@
 //! The fallback: stands in for the reporter with the totals alone, and says that it does.
 
+use std::sync::Arc;
+
 use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, async_trait};
 
 use super::clearance::Cleared;
 use super::domain::analysis::Analysis;
 use super::domain::answer::Answer;
 use super::domain::money::Money;
-use super::messages::{Brief, MissingLeg, Report};
+use super::messages::{Brief, Drafted, MissingLeg, Report};
 
 /// Stands in for the reporter.
 pub(crate) struct Fallback;
@@ -16,7 +18,7 @@ impl Agent for Fallback {
     fn spec(&self) -> AgentSpec {
         AgentSpec::new("fallback", "answers with the totals when the report cannot be written")
             .accepts::<Brief>()
-            .emits::<Report>()
+            .emits::<Drafted>()
             .cleared()
     }
 
@@ -30,7 +32,9 @@ impl Agent for Fallback {
         let mut missing = brief.missing;
         let answer = totals_only(&analysis, &reason);
         missing.push(MissingLeg { what: "report".to_owned(), reason });
-        Ok(cx.reply(&Report { answer, partial: true, missing }).await?)
+        let report = Report { answer, partial: true, missing };
+        let report = cx.store(Arc::new(report)).await?;
+        Ok(cx.reply(&Drafted { report }).await?)
     }
 }
 

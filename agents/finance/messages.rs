@@ -125,7 +125,15 @@ pub struct MissingLeg {
     pub reason: String,
 }
 
-/// A report, from the reporter to the supervisor, and from there to the auditor and the asker.
+/// A report that is written, from the reporter to the supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drafted {
+    /// The report, stored so that it travels once: to whoever asked.
+    pub report: Blob,
+}
+
+/// A report, from the supervisor to whoever asked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -144,7 +152,7 @@ pub struct Draft {
     /// The rows that it must rest on.
     pub book: BookRef,
     /// The report.
-    pub report: Report,
+    pub report: Blob,
 }
 
 /// What the auditor found.
@@ -195,6 +203,9 @@ impl Payload for Affordability {
 }
 impl Payload for Brief {
     const KIND: &'static str = "report.request";
+}
+impl Payload for Drafted {
+    const KIND: &'static str = "report.drafted";
 }
 impl Payload for Report {
     const KIND: &'static str = "report.result";

@@ -1,11 +1,13 @@
 //! The reporter: writes the answer from all that the others found.
 
+use std::sync::Arc;
+
 use genie_core::{Agent, AgentError, AgentSpec, Context, Governed, Risk, async_trait};
 
 use super::clearance::Cleared;
 use super::domain::analysis::Analysis;
 use super::domain::answer::{Legs, compose};
-use super::messages::{Brief, Report};
+use super::messages::{Brief, Drafted, Report};
 use super::shelf::Shelf;
 
 /// Writes reports.
@@ -18,7 +20,7 @@ impl Agent for Reporter {
             .capability("write_report")
             .risk(Risk::Medium)
             .accepts::<Brief>()
-            .emits::<Report>()
+            .emits::<Drafted>()
             .fallback("fallback")
             .cleared()
     }
@@ -41,6 +43,8 @@ impl Agent for Reporter {
             },
         );
         let partial = !brief.missing.is_empty();
-        Ok(cx.reply(&Report { answer, partial, missing: brief.missing }).await?)
+        let report = Report { answer, partial, missing: brief.missing };
+        let report = cx.store(Arc::new(report)).await?;
+        Ok(cx.reply(&Drafted { report }).await?)
     }
 }

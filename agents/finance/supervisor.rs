@@ -13,7 +13,7 @@ use super::domain::forecast::Forecast;
 use super::domain::question::{Intent, parse};
 use super::domain::recurring::Recurring;
 use super::messages::{
-    Analysed, Audited, Brief, CanAfford, Draft, MissingLeg, Question, Report, Statement,
+    Analysed, Audited, Brief, CanAfford, Draft, Drafted, MissingLeg, Question, Report, Statement,
 };
 use super::shelf::Shelf;
 use super::{LEGS_WAIT, PIPELINE_WAIT, need};
@@ -49,14 +49,15 @@ impl Agent for Supervisor {
         let analysed: Analysed = need(&cx.collect(&[Analysed::KIND], pipeline).await?)?;
         let brief = gather_legs(&asked.question, analysed, cx).await?;
         let book = brief.analysed.book;
-        let report: Report = cx.ask("reporter", &brief).await?;
-        let draft = Draft { book, report };
+        let drafted: Drafted = cx.ask("reporter", &brief).await?;
+        let draft = Draft { book, report: drafted.report };
         let audited: Audited = cx.ask("auditor", &draft).await?;
         if !audited.problems.is_empty() {
             let problems = audited.problems.join("; ");
             return Err(AgentError::new(format!("the report does not hold: {problems}")));
         }
-        Ok(cx.reply(&draft.report).await?)
+        let report = cx.load::<Report>(&draft.report).await?;
+        Ok(cx.reply(&*report).await?)
     }
 }
 

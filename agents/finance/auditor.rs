@@ -70,3 +70,66 @@ fn check(answer: &Answer, book: &Book<'_>) -> Audited {
     let citations_checked = u32::try_from(answer.citations.len()).unwrap_or(u32::MAX);
     Audited { citations_checked, problems }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::domain::answer::{Citation, Finding};
+    use super::super::domain::generate::SAMPLE_TEN_ROWS;
+    use super::super::domain::merchant::merchants;
+    use super::super::domain::money::{Currency, Money};
+    use super::super::domain::statement::{ParseOptions, parse};
+    use super::super::domain::taxonomy::categorise;
+    use super::*;
+
+    /// What the auditor says of an answer that `change` has altered; unaltered, it cites the rent.
+    #[track_caller]
+    fn problems(change: impl FnOnce(&mut Answer)) -> Vec<String> {
+        let ledger = parse(SAMPLE_TEN_ROWS.as_bytes(), &ParseOptions::default()).unwrap();
+        let merchants = merchants(&ledger);
+        let categories = categorise(&ledger, &merchants);
+        let book = Book::new(&ledger, &merchants, &categories).unwrap();
+        let rent = ledger.entries.iter().find(|entry| entry.amount_minor == -2_500_000).unwrap();
+        let mut answer = Answer {
+            answer: "The rent is your largest payment.".to_owned(),
+            findings: vec![Finding {
+                title: "Rent".to_owned(),
+                detail: "₹25,000.00".to_owned(),
+                rationale: "no row is larger".to_owned(),
+                amount: None,
+                rows: vec![rent.line],
+            }],
+            tables: Vec::new(),
+            citations: vec![Citation {
+                line: rent.line,
+                date: rent.date.into(),
+                description: rent.description.to_string(),
+                amount: Money::new(rent.amount_minor, Currency::INR),
+            }],
+            citations_total: 1,
+            could_not: Vec::new(),
+            left_out: None,
+            can_ask: Vec::new(),
+        };
+        change(&mut answer);
+        check(&answer, &book).problems
+    }
+
+    #[test]
+    fn a_report_that_rests_on_its_rows_passes() {
+        assert!(problems(|_| {}).is_empty());
+    }
+
+    #[test]
+    fn a_citation_that_is_not_what_its_row_says_is_a_problem() {
+        assert_eq!(problems(|answer| answer.citations[0].amount.amount_minor = -1).len(), 1);
+        let other_day = time::macros::date!(2026 - 01 - 03);
+        assert_eq!(problems(|answer| answer.citations[0].date = other_day.into()).len(), 1);
+        assert_eq!(problems(|answer| answer.citations[0].line = 99).len(), 1);
+    }
+
+    #[test]
+    fn a_finding_without_a_rationale_or_with_a_row_that_is_not_there_is_a_problem() {
+        assert_eq!(problems(|answer| answer.findings[0].rationale = " ".to_owned()).len(), 1);
+        assert_eq!(problems(|answer| answer.findings[0].rows.push(99)).len(), 1);
+    }
+}

@@ -33,7 +33,7 @@ pub(super) async fn latency() -> anyhow::Result<Vec<Figure>> {
 }
 
 pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
-    let bench = Bench::start(&[&PARKED, &LEGS[0], &LEGS[1], &LEGS[2]], |config| {
+    let bench = Bench::start(&[&PARKED, &LEGS[0]], |config| {
         config.limits.runs_in_flight_max = PARKED_RUNS as usize;
         config.limits.run_deadline = Duration::from_hours(1);
         config.limits.drain = Duration::from_millis(1);
@@ -56,7 +56,7 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
     bench.running.drain().await;
     let cancelled = started.elapsed().as_secs_f64() * 1_000.0;
     Ok(vec![
-        Figure::new("a run parked in a gather of three legs", each.unwrap_or(0.0) / 1_024.0, "KiB")
+        Figure::new("a run parked in a gather, two actors", each.unwrap_or(0.0) / 1_024.0, "KiB")
             .at_most(16.0),
         Figure::new("10,000 parked runs cancelled", cancelled, "ms"),
     ])

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// What a verified credential says about its bearer; plain data without power of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,31 +30,45 @@ pub struct Identity {
 }
 
 /// Who asked. Cheap to clone; set at the edge, copied by the bus.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone)]
 pub struct Principal {
-    identity: Arc<Identity>,
-    #[serde(skip)]
+    sealed: Arc<Sealed>,
     realm: u64,
+}
+
+/// An identity with its JSON text, which stands in every message and so is written once.
+#[derive(Debug)]
+struct Sealed {
+    identity: Identity,
+    text: Option<Box<RawValue>>,
+}
+
+impl Serialize for Principal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.sealed.text {
+            Some(text) => text.serialize(serializer),
+            None => self.sealed.identity.serialize(serializer),
+        }
+    }
 }
 
 impl Principal {
     /// The tenant that every object this principal touches belongs to.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.identity.tenant
+        &self.sealed.identity.tenant
     }
 
     /// The subject within the tenant.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.identity.subject
+        &self.sealed.identity.subject
     }
 
     /// The whole verified identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.sealed.identity
     }
 
     /// The kernel that admitted this principal; another kernel refuses it.
@@ -80,6 +95,7 @@ impl Authority {
     /// The caller vouches that the identity was read from a verified credential.
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
-        Principal { identity: Arc::new(identity), realm: self.realm }
+        let text = serde_json::value::to_raw_value(&identity).ok();
+        Principal { sealed: Arc::new(Sealed { identity, text }), realm: self.realm }
     }
 }

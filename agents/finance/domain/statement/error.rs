@@ -79,9 +79,6 @@ pub enum StatementError {
         /// The first of them.
         first: Box<Reject>,
     },
-    /// The CSV reader failed.
-    #[error("the statement cannot be read as CSV; export it again as CSV")]
-    Csv(#[from] csv::Error),
 }
 
 fn quoted(names: &[String]) -> String {

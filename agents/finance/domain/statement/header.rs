@@ -3,11 +3,13 @@
 //! Owns the comparison of header names and the choice between layouts that the names alone cannot
 //! tell apart. It reads a few rows for that choice, but makes no entries of them.
 
-use csv::StringRecord;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::ParseOptions;
+use super::csv::{DELIMITERS, Reader, Record};
 use super::error::StatementError;
-use super::layout::{Layout, LayoutName, Presence, ROLES, Role};
+use super::layout::{Layout, LayoutName, ROLES, Role};
 use super::records::{Next, Records, line_end};
 use crate::finance::domain::money::{Currency, strip_direction};
 
@@ -15,8 +17,6 @@ use crate::finance::domain::money::{Currency, strip_direction};
 const PREAMBLE_LINES_MAX: u32 = 30;
 /// How many rows are looked at to choose between layouts and to find the currency.
 const PROBE_ROWS: usize = 50;
-/// Field separators that any layout may have.
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Bounds of what an error repeats of a header.
 const FOUND_FIELDS_MAX: usize = 20;
 const FOUND_CHARS_MAX: usize = 40;
@@ -52,10 +52,18 @@ impl Header {
 }
 
 /// The names of a line compared with one layout.
+#[derive(Clone, Copy)]
 struct Match {
     layout: &'static Layout,
     columns: Columns,
-    missing: Vec<String>,
+}
+
+impl Match {
+    /// Required columns that no name of the line means.
+    fn missing(&self) -> impl Iterator<Item = &'static str> {
+        let lacks = |role: Role| self.columns.get(role as usize).is_none_or(Option::is_none);
+        self.layout.required().filter(move |column| lacks(column.role)).map(|column| column.header)
+    }
 }
 
 /// Finds the first line that names the required columns of a layout.
@@ -74,9 +82,9 @@ pub(super) fn find(text: &str, options: &ParseOptions) -> Result<Header, Stateme
             continue;
         }
         for delimiter in DELIMITERS {
-            let names = split(content, delimiter)?;
+            let names = split(content, delimiter);
             let (complete, partial): (Vec<Match>, Vec<Match>) =
-                matches(&names, delimiter).into_iter().partition(|found| found.missing.is_empty());
+                matches(&names, delimiter).partition(|found| found.missing().next().is_none());
             if !complete.is_empty() {
                 let found = Found { names, delimiter, line, rows_at: at };
                 return choose(text, found, complete, options);
@@ -97,40 +105,41 @@ struct Found {
     rows_at: usize,
 }
 
-fn split(line: &str, delimiter: u8) -> Result<Vec<String>, StatementError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(line.as_bytes());
-    let mut record = StringRecord::new();
-    reader.read_record(&mut record)?;
-    Ok(record.iter().map(|name| name.trim().to_owned()).collect())
+fn split(line: &str, delimiter: u8) -> Vec<String> {
+    let mut record = Record::default();
+    Reader::new(line, 0, delimiter).read(&mut record);
+    record.iter().map(|name| name.trim().to_owned()).collect()
 }
 
-fn matches(names: &[String], delimiter: u8) -> Vec<Match> {
-    let normalised: Vec<String> = names.iter().map(|name| normalise(name)).collect();
-    let layouts = LayoutName::ALL.into_iter().map(LayoutName::layout);
-    layouts
-        .filter(|layout| layout.delimiters.contains(&delimiter))
-        .map(|layout| {
-            let mut columns = [None; ROLES];
-            let mut missing = Vec::new();
-            for column in layout.columns {
-                let own = normalise(column.header);
-                let is_named =
-                    |name: &&String| **name == own || column.aliases.contains(&name.as_str());
-                let index = normalised.iter().position(|name| is_named(&name));
-                if index.is_none() && column.presence == Presence::Required {
-                    missing.push(column.header.to_owned());
-                }
-                if let Some(slot) = columns.get_mut(column.role as usize) {
-                    *slot = index;
-                }
+/// For each normalised name of a column, the layouts (by position) and roles that it stands for.
+static MEANINGS: LazyLock<HashMap<String, Vec<(usize, Role)>>> = LazyLock::new(|| {
+    let mut meanings: HashMap<String, Vec<(usize, Role)>> = HashMap::new();
+    for (at, name) in LayoutName::ALL.into_iter().enumerate() {
+        for column in name.layout().columns {
+            let aliases = column.aliases.iter().map(|alias| (*alias).to_owned());
+            for name in aliases.chain([normalise(column.header)]) {
+                meanings.entry(name).or_default().push((at, column.role));
             }
-            Match { layout, columns, missing }
-        })
-        .collect()
+        }
+    }
+    meanings
+});
+
+/// The names compared with every layout that has the delimiter.
+fn matches(names: &[String], delimiter: u8) -> impl Iterator<Item = Match> {
+    let mut columns: [Columns; LayoutName::ALL.len()] = Default::default();
+    for (index, name) in names.iter().enumerate() {
+        for (layout, role) in MEANINGS.get(&normalise(name)).into_iter().flatten() {
+            let slot = columns.get_mut(*layout).and_then(|roles| roles.get_mut(*role as usize));
+            if let Some(slot) = slot {
+                slot.get_or_insert(index);
+            }
+        }
+    }
+    let compared = LayoutName::ALL.into_iter().map(LayoutName::layout).zip(columns);
+    compared
+        .filter(move |(layout, _)| layout.delimiters.contains(&delimiter))
+        .map(|(layout, columns)| Match { layout, columns })
 }
 
 /// Letters and digits in lower case, everything else as one space: `Chq./Ref.No.` is `chq ref no`.
@@ -168,12 +177,16 @@ fn choose(
         currency: options.currency,
         columns: first.columns,
     };
+    let told_by_names = [LayoutName::Plain, LayoutName::DebitCredit, LayoutName::SemicolonEu]
+        .contains(&first.layout.name);
+    if told_by_names && header.column(Role::Currency).is_none() {
+        return Ok(header);
+    }
     let sample = sample(text, &header, options)?;
     if let Some(currency) = stated_currency(&header, &sample) {
         header.currency = currency;
     }
-    let told_by_names = [LayoutName::Plain, LayoutName::DebitCredit, LayoutName::SemicolonEu];
-    if told_by_names.contains(&first.layout.name) {
+    if told_by_names {
         return Ok(header);
     }
     let style = prevailing_style(&header, &sample);
@@ -195,10 +208,10 @@ fn sample(
     text: &str,
     header: &Header,
     options: &ParseOptions,
-) -> Result<Vec<StringRecord>, StatementError> {
+) -> Result<Vec<Record>, StatementError> {
     let mut records = header.records(text, options);
     let mut sample = Vec::new();
-    let mut record = StringRecord::new();
+    let mut record = Record::default();
     for _ in 0..PROBE_ROWS {
         match records.next(&mut record)? {
             Next::End => break,
@@ -209,17 +222,17 @@ fn sample(
     Ok(sample)
 }
 
-fn stated_currency(header: &Header, sample: &[StringRecord]) -> Option<Currency> {
+fn stated_currency(header: &Header, sample: &[Record]) -> Option<Currency> {
     let index = header.column(Role::Currency)?;
     let mut codes = sample.iter().filter_map(|record| record.get(index));
     codes.find_map(|code| code.trim().to_ascii_uppercase().parse().ok())
 }
 
 /// Which of the layouts with one amount column the rows look like.
-fn prevailing_style(header: &Header, sample: &[StringRecord]) -> LayoutName {
+fn prevailing_style(header: &Header, sample: &[Record]) -> LayoutName {
     let mut votes =
         [(LayoutName::DrcrSuffix, 0_usize), (LayoutName::RupeeSigned, 0), (LayoutName::Us, 0)];
-    let field = |record: &StringRecord, role| {
+    let field = |record: &Record, role| {
         let field = header.column(role).and_then(|index| record.get(index));
         field.unwrap_or_default().trim().to_owned()
     };
@@ -252,7 +265,7 @@ struct Closest {
 
 impl Closest {
     fn nearer(before: Option<Self>, names: &[String], found: Match) -> Self {
-        let have = found.layout.required().count().saturating_sub(found.missing.len());
+        let have = found.layout.required().count().saturating_sub(found.missing().count());
         match before {
             Some(before) if before.rank() >= (have, names.len()) => before,
             _ => Self { names: names.to_vec(), found, have },
@@ -272,7 +285,7 @@ impl Closest {
         });
         StatementError::NoHeader {
             found: self.names.iter().take(FOUND_FIELDS_MAX).map(cut).collect(),
-            missing: self.found.missing,
+            missing: self.found.missing().map(str::to_owned).collect(),
             closest: self.found.layout.name,
             accepted: accepted.join(", "),
         }

@@ -4,6 +4,7 @@
 //! never loses the file, and a file that cannot be used says why and what to do about it. What
 //! the rows mean (merchants, categories) is for others.
 
+mod csv;
 mod dates;
 mod decode;
 mod error;

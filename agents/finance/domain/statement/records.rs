@@ -3,8 +3,7 @@
 //! Owns line numbers, the bound on a row's length and the recovery from a quote that is never
 //! closed, which would otherwise swallow the rest of the file. It knows no columns.
 
-use csv::StringRecord;
-
+use super::csv::{Reader, Record};
 use super::error::StatementError;
 use super::header::Header;
 
@@ -30,9 +29,7 @@ pub(super) enum Next {
 /// Reads one row after the other.
 pub(super) struct Records<'t> {
     text: &'t str,
-    reader: csv::Reader<&'t [u8]>,
-    /// Where in the text the reader began.
-    base: usize,
+    reader: Reader<'t>,
     delimiter: u8,
     width: usize,
     line_len_max: usize,
@@ -84,8 +81,7 @@ impl<'t> Records<'t> {
         };
         Self {
             text,
-            reader: reader_of(text, header.rows_at, header.delimiter),
-            base: header.rows_at,
+            reader: Reader::new(text, header.rows_at, header.delimiter),
             delimiter: header.delimiter,
             width: header.names.len(),
             line_len_max,
@@ -97,14 +93,15 @@ impl<'t> Records<'t> {
     }
 
     /// Reads the next row into the record.
-    pub(super) fn next(&mut self, record: &mut StringRecord) -> Result<Next, StatementError> {
+    pub(super) fn next(&mut self, record: &mut Record) -> Result<Next, StatementError> {
         if std::mem::take(&mut self.oversized) {
-            *record = StringRecord::new();
+            *record = Record::default();
         }
-        if !self.reader.read_record(record)? {
+        let from = self.reader.at();
+        if !self.reader.read(record) {
             return Ok(Next::End);
         }
-        let (start, end) = self.span(record);
+        let (start, end) = self.span(from);
         let line = self.lines.line_at(self.text, start);
         let raw = self.text.get(start..end).unwrap_or_default();
         let first_line_len = line_end_by(raw, self.lines.newline);
@@ -120,26 +117,22 @@ impl<'t> Records<'t> {
         Ok(Next::Unclosed(line))
     }
 
-    /// Where the row begins and ends in the text, without blank lines and line ends around it.
-    fn span(&self, record: &StringRecord) -> (usize, usize) {
-        let offset = |position: u64| {
-            let offset = usize::try_from(position).unwrap_or(usize::MAX);
-            self.base.saturating_add(offset).min(self.text.len())
-        };
-        let start = record.position().map_or(0, csv::Position::byte);
-        let (start, end) = (offset(start), offset(self.reader.position().byte()));
-        let raw = self.text.as_bytes().get(start..end).unwrap_or_default();
+    /// Where the row that was read from `from` on begins and ends in the text, without blank lines
+    /// and line ends around it.
+    fn span(&self, from: usize) -> (usize, usize) {
+        let end = self.reader.at();
+        let raw = self.text.as_bytes().get(from..end).unwrap_or_default();
         let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
         let leading = raw.iter().take_while(is_end).count();
         let trailing = raw.iter().rev().take_while(is_end).count();
-        (start + leading, end.saturating_sub(trailing).max(start + leading))
+        (from + leading, end.saturating_sub(trailing).max(from + leading))
     }
 
     /// Whether a row of several lines is meant to be one.
     ///
     /// It is not if a quote opened by mistake was closed by the first quote of a later row: then
     /// something else than the end of a field follows, or the number of columns is another.
-    fn is_well_quoted(&self, raw: &str, record: &StringRecord) -> bool {
+    fn is_well_quoted(&self, raw: &str, record: &Record) -> bool {
         let lines = count(raw.as_bytes(), self.lines.newline);
         if record.len() != self.width || lines >= ROW_LINES_MAX {
             return false;
@@ -171,20 +164,11 @@ impl<'t> Records<'t> {
         if self.restarts > RESTARTS_MAX || self.reread_bytes > reread_max {
             return Err(StatementError::UnclosedQuotes { line });
         }
-        self.base = at.min(self.text.len());
-        self.reader = reader_of(self.text, self.base, self.delimiter);
+        self.reader = Reader::new(self.text, at, self.delimiter);
         Ok(())
     }
 }
 
 fn line_end_by(text: &str, newline: u8) -> usize {
     text.bytes().position(|byte| byte == newline).unwrap_or(text.len())
-}
-
-fn reader_of(text: &str, at: usize, delimiter: u8) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(text.as_bytes().get(at..).unwrap_or_default())
 }

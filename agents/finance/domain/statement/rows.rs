@@ -3,10 +3,10 @@
 //! Owns what makes a row usable and what is said about one that is not. It never guesses: a row
 //! that can be read in two ways is rejected.
 
-use csv::StringRecord;
 use time::Date;
 
 use super::ParseOptions;
+use super::csv::Record;
 use super::dates::{self, DateOrder, Evidence};
 use super::error::StatementError;
 use super::header::Header;
@@ -44,7 +44,7 @@ pub(super) fn read_all(
         evidence: Evidence::default(),
     };
     let mut records = header.records(text, options);
-    let mut record = StringRecord::new();
+    let mut record = Record::default();
     let mut rows: u32 = 0;
     loop {
         let (line, fault) = match records.next(&mut record)? {
@@ -67,7 +67,7 @@ pub(super) fn read_all(
 }
 
 /// Blank rows and rules of `*`, `-`, `=` or `_` that some banks draw between rows.
-fn is_decoration(record: &StringRecord) -> bool {
+fn is_decoration(record: &Record) -> bool {
     let drawn = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'*' | b'-' | b'=' | b'_');
     record.iter().all(|field| field.bytes().all(drawn))
 }
@@ -85,17 +85,17 @@ impl Fault {
         Self { column: Some(column), value: cut(value), problem: problem.into(), fix: fix.into() }
     }
 
-    fn row(record: &StringRecord, problem: String, fix: &str) -> Self {
+    fn row(record: &Record, problem: String, fix: &str) -> Self {
         let value: Vec<String> = record.iter().take(VALUE_CHARS_MAX).map(cut).collect();
         Self { column: None, value: cut(&value.join(",")), problem, fix: fix.to_owned() }
     }
 
-    fn too_long(record: &StringRecord, line_len_max: usize) -> Self {
+    fn too_long(record: &Record, line_len_max: usize) -> Self {
         let problem = format!("is longer than {line_len_max} bytes");
         Self::row(record, problem, "keep one transaction on each line")
     }
 
-    fn unclosed(record: &StringRecord) -> Self {
+    fn unclosed(record: &Record) -> Self {
         let problem = "opens a quote that is not closed in the same row".to_owned();
         Self::row(record, problem, "close the quote, or double every `\"` inside the field")
     }
@@ -187,7 +187,7 @@ struct RowReader<'h> {
 }
 
 impl RowReader<'_> {
-    fn read(&self, line: u32, record: &StringRecord, pass: &mut Pass) -> Result<(), Fault> {
+    fn read(&self, line: u32, record: &Record, pass: &mut Pass) -> Result<(), Fault> {
         self.check_width(record)?;
         let date = self.date(record, pass)?;
         self.check_currency(record)?;
@@ -209,7 +209,7 @@ impl RowReader<'_> {
         Ok(())
     }
 
-    fn check_width(&self, record: &StringRecord) -> Result<(), Fault> {
+    fn check_width(&self, record: &Record) -> Result<(), Fault> {
         let width = self.header.names.len();
         let spare = record.iter().skip(width).any(|field| !field.trim().is_empty());
         if record.len() > self.columns.last_required && !spare {
@@ -224,7 +224,7 @@ impl RowReader<'_> {
         Err(Fault::row(record, problem, fix))
     }
 
-    fn date(&self, record: &StringRecord, pass: &mut Pass) -> Result<Date, Fault> {
+    fn date(&self, record: &Record, pass: &mut Pass) -> Result<Date, Fault> {
         let column = self.columns.date;
         let text = record.get(column).unwrap_or_default();
         let date = dates::read(text).and_then(|reading| {
@@ -236,7 +236,7 @@ impl RowReader<'_> {
         })
     }
 
-    fn check_currency(&self, record: &StringRecord) -> Result<(), Fault> {
+    fn check_currency(&self, record: &Record) -> Result<(), Fault> {
         let Some(column) = self.columns.currency else {
             return Ok(());
         };
@@ -250,7 +250,7 @@ impl RowReader<'_> {
         Err(Fault::at(column, text, problem, fix))
     }
 
-    fn amount(&self, record: &StringRecord) -> Result<i64, Fault> {
+    fn amount(&self, record: &Record) -> Result<i64, Fault> {
         match self.columns.money {
             MoneyColumns::Signed { amount } => self.number(record, amount),
             MoneyColumns::Suffixed { amount } => {
@@ -269,7 +269,7 @@ impl RowReader<'_> {
         }
     }
 
-    fn number(&self, record: &StringRecord, column: usize) -> Result<i64, Fault> {
+    fn number(&self, record: &Record, column: usize) -> Result<i64, Fault> {
         let text = record.get(column).unwrap_or_default();
         parse_amount_minor_with(text, self.header.currency, self.header.layout.mark)
             .map_err(|error| amount_fault(column, text, &error))
@@ -278,7 +278,7 @@ impl RowReader<'_> {
     /// The type decides the direction; the sign of the number must not turn it.
     fn typed(
         &self,
-        record: &StringRecord,
+        record: &Record,
         amount: usize,
         direction: usize,
         short_forms: bool,
@@ -305,12 +305,7 @@ impl RowReader<'_> {
         Ok(minor)
     }
 
-    fn split(
-        &self,
-        record: &StringRecord,
-        withdrawal: usize,
-        deposit: usize,
-    ) -> Result<i64, Fault> {
+    fn split(&self, record: &Record, withdrawal: usize, deposit: usize) -> Result<i64, Fault> {
         let side = |column: usize| -> Result<i64, Fault> {
             let text = record.get(column).unwrap_or_default().trim();
             if text.bytes().all(|byte| byte == b'-') {
@@ -337,7 +332,7 @@ impl RowReader<'_> {
         }
     }
 
-    fn balance(&self, record: &StringRecord) -> Result<Option<i64>, Fault> {
+    fn balance(&self, record: &Record) -> Result<Option<i64>, Fault> {
         let Some(column) = self.columns.balance else {
             return Ok(None);
         };

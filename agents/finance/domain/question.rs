@@ -6,7 +6,9 @@
 //! Words are corrected for a slip or two, a period and an amount are taken out, and the first rule
 //! that fits decides. What fits no rule is [`Intent::Unknown`].
 
-use std::collections::BTreeSet;
+use std::cell::LazyCell;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,8 +147,6 @@ pub enum Intent {
 struct Asked {
     /// The words left when period and comparison are taken out.
     words: Vec<String>,
-    /// The same as ` one two `.
-    text: String,
     period: Option<Period>,
     against: Option<Against>,
     amount_minor: Option<i64>,
@@ -158,13 +158,25 @@ impl Asked {
     }
 
     fn says(&self, any_of: &[&str]) -> bool {
-        any_of.iter().any(|phrase| {
-            self.text.match_indices(phrase).any(|(at, _)| {
-                let before = self.text[..at].ends_with(' ');
-                before && self.text[at + phrase.len()..].starts_with(' ')
-            })
-        })
+        let starts = || (0..self.words.len()).map(|at| &self.words[at..]);
+        any_of.iter().any(|phrase| starts().any(|words| begin_with(words, phrase)))
     }
+}
+
+/// Whether the first of the words are the words of the phrase.
+fn begin_with(words: &[String], phrase: &str) -> bool {
+    let mut rest = phrase;
+    for word in words {
+        match rest.strip_prefix(word.as_str()) {
+            None => return false,
+            Some("") => return true,
+            Some(after) => match after.strip_prefix(' ') {
+                None => return false,
+                Some(next) => rest = next,
+            },
+        }
+    }
+    false
 }
 
 /// Reads a question about a statement.
@@ -179,29 +191,45 @@ pub fn parse(question: &str, book: &Book<'_>) -> Intent {
         found.period
     });
     let amount_minor = amount::amount_minor(&words, book.currency());
-    let text = format!(" {} ", words.join(" "));
-    rules::decide(&Asked { words, text, period, against, amount_minor }, book)
+    rules::decide(&Asked { words, period, against, amount_minor }, book)
 }
 
-/// Replaces words that nobody knows by the known word that they are a slip of. Words of merchants'
-/// names are known.
-fn correct(words: &mut [String], book: &Book<'_>) {
+/// The words that questions and the taxonomy are made of.
+struct Known {
+    /// What a slip may be corrected to, in the order of preference.
+    lexicon: Vec<&'static str>,
+    /// The same, and the words of known merchants' names.
+    all: HashSet<String>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let mut lexicon: Vec<&str> =
         vocabulary::LEXICON.iter().flat_map(|list| list.iter().copied()).collect();
     let taxonomy = Taxonomy::bundled();
     let synonyms = taxonomy.categories().iter().flat_map(|category| &category.synonyms);
     let groups = taxonomy.groups().iter().flat_map(|group| &group.synonyms);
     lexicon.extend(synonyms.chain(groups).flat_map(|synonym| synonym.split(' ')));
-    let statement = book.merchant_names().iter().take(NAMES_MAX).map(|name| &**name);
-    let named: BTreeSet<String> =
-        taxonomy.merchant_names().chain(statement).flat_map(words::split).collect();
-    for word in words.iter_mut().filter(|word| word.len() >= 5) {
-        let known = lexicon.contains(&word.as_str()) || named.contains(word);
-        let known = known || period::month_number(word).is_some();
-        if known || word.chars().any(|letter| !letter.is_ascii_lowercase()) {
+    let named = taxonomy.merchant_names().flat_map(words::split);
+    let all = lexicon.iter().map(|word| (*word).to_owned()).chain(named).collect();
+    Known { lexicon, all }
+});
+
+/// Replaces words that nobody knows by the known word that they are a slip of. Words of merchants'
+/// names are known.
+fn correct(words: &mut [String], book: &Book<'_>) {
+    let named: LazyCell<HashSet<String>, _> = LazyCell::new(|| {
+        let statement = book.merchant_names().iter().take(NAMES_MAX);
+        statement.flat_map(|name| words::split(name)).collect()
+    });
+    let plain = |word: &&mut String| {
+        word.len() >= 5 && word.bytes().all(|letter| letter.is_ascii_lowercase())
+    };
+    for word in words.iter_mut().filter(plain) {
+        let known = KNOWN.all.contains(word) || period::month_number(word).is_some();
+        if known || named.contains(word) {
             continue;
         }
-        if let Some(meant) = lexicon.iter().find(|meant| words::nearly(word, meant)) {
+        if let Some(meant) = KNOWN.lexicon.iter().find(|meant| words::nearly(word, meant)) {
             *word = (*meant).to_owned();
         }
     }

@@ -13,6 +13,11 @@ use serde::Deserialize;
 use super::ledger::{Categories, Ledger, Merchants};
 use super::{merchant, words};
 
+mod phrases;
+
+use phrases::Phrases;
+pub use phrases::{Meant, Phrase};
+
 /// Code of rows that no rule places.
 pub const UNCATEGORIZED: &str = "uncategorized";
 /// Code of credits that give spending back.
@@ -111,6 +116,7 @@ pub struct Taxonomy {
     groups: Vec<Group>,
     matcher: AhoCorasick,
     rules: Vec<Rule>,
+    phrases: Phrases,
     stated: HashMap<String, usize>,
     codes: HashMap<String, usize>,
 }
@@ -163,7 +169,8 @@ impl Taxonomy {
             })
             .collect();
         let matcher = AhoCorasick::builder().match_kind(MatchKind::Standard).build(patterns)?;
-        Ok(Self { categories, groups, matcher, rules, stated, codes })
+        let phrases = Phrases::of(&groups, &categories)?;
+        Ok(Self { categories, groups, matcher, rules, phrases, stated, codes })
     }
 
     /// Every category, in the order of the file.
@@ -207,11 +214,23 @@ impl Taxonomy {
         self.stated.get(&words::fold(text)).map(|at| &self.categories[*at])
     }
 
+    /// The longest phrase in a folded question that means categories; of equals a group's.
+    #[must_use]
+    pub fn phrase(&self, folded: &str) -> Option<Phrase<'_>> {
+        self.phrases.longest(folded, &self.groups, &self.categories)
+    }
+
     /// The known merchant in a narration, matched at word boundaries; the longest match wins, then
     /// the earliest.
     #[must_use]
     pub fn merchant(&self, narration: &str) -> Option<Known<'_>> {
-        self.find(&words::fold(narration)).merchant
+        self.merchant_in(&words::fold(narration))
+    }
+
+    /// As [`Taxonomy::merchant`], in a narration that is folded already.
+    #[must_use]
+    pub fn merchant_in(&self, folded: &str) -> Option<Known<'_>> {
+        self.find(folded).merchant
     }
 
     /// Runs the rules over a folded narration.

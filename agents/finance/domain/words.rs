@@ -9,37 +9,48 @@
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len() + 2);
+    fold_into(&mut folded, text);
+    folded
+}
+
+/// As [`fold`], into memory that is used again.
+pub fn fold_into(folded: &mut String, text: &str) {
+    folded.clear();
     folded.push(' ');
+    let mut spaced = true;
     for character in text.chars() {
-        if character.is_alphanumeric() {
-            if character.is_ascii() {
-                folded.push(character.to_ascii_lowercase());
-            } else {
-                folded.extend(character.to_lowercase());
-            }
-        } else if !folded.ends_with(' ') {
+        if character.is_ascii_alphanumeric() {
+            folded.push(character.to_ascii_lowercase());
+            spaced = false;
+        } else if !character.is_ascii() && character.is_alphanumeric() {
+            folded.extend(character.to_lowercase());
+            spaced = false;
+        } else if !spaced {
             folded.push(' ');
+            spaced = true;
         }
     }
-    if !folded.ends_with(' ') {
+    if !spaced {
         folded.push(' ');
     }
-    folded
 }
 
 /// Splits a question into lower-case words, keeping amounts such as `15,000.50` in one piece and
 /// dropping currency signs.
 #[must_use]
 pub fn split(text: &str) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
     let mut words = Vec::new();
     let mut word = String::new();
-    for (at, &character) in characters.iter().enumerate() {
-        let digit_before = at > 0 && characters[at - 1].is_ascii_digit();
-        let digit_after = characters.get(at + 1).is_some_and(char::is_ascii_digit);
-        if character.is_alphanumeric() {
+    let mut digit_before = false;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let after_digit = std::mem::replace(&mut digit_before, character.is_ascii_digit());
+        let mut before_digit = || characters.peek().is_some_and(char::is_ascii_digit);
+        if character.is_ascii_alphanumeric() {
+            word.push(character.to_ascii_lowercase());
+        } else if character.is_alphanumeric() {
             word.extend(character.to_lowercase());
-        } else if matches!(character, ',' | '.') && digit_before && digit_after {
+        } else if matches!(character, ',' | '.') && after_digit && before_digit() {
             word.push(character);
         } else if !matches!(character, '\'' | '’') && !word.is_empty() {
             words.push(std::mem::take(&mut word));
@@ -56,6 +67,9 @@ pub fn split(text: &str) -> Vec<String> {
 /// neighbour (optimal string alignment distance). The first letter has to be right.
 #[must_use]
 pub fn nearly(typed: &str, meant: &str) -> bool {
+    if typed.chars().next() != meant.chars().next() {
+        return false;
+    }
     let typed: Vec<char> = typed.chars().take(40).collect();
     let meant: Vec<char> = meant.chars().take(40).collect();
     let slips_max = match meant.len() {
@@ -63,7 +77,7 @@ pub fn nearly(typed: &str, meant: &str) -> bool {
         5..9 => 1,
         _ => 2,
     };
-    if typed.first() != meant.first() || typed.len().abs_diff(meant.len()) > slips_max {
+    if typed.len().abs_diff(meant.len()) > slips_max {
         return false;
     }
     distance(&typed, &meant) <= slips_max

@@ -3,13 +3,14 @@
 //! Owns matching a question's words with the taxonomy's synonyms and with the names in the
 //! statement. The longest phrase wins; of equals, what is broader.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::book::Book;
-use super::super::taxonomy::Taxonomy;
+use super::super::taxonomy::{Meant, Taxonomy};
 use super::super::words;
 use super::NAMES_MAX;
 use super::vocabulary::LEXICON;
@@ -160,10 +161,14 @@ const FILLERS: &[&str] = &[
     "about",
 ];
 
+static PLAIN: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let asking = LEXICON.iter().copied().flatten();
+    asking.chain(FILLERS).chain(LEADS).copied().collect()
+});
+
 /// Whether a word belongs to the question rather than to what it is about.
 fn is_plain(word: &str) -> bool {
-    let asks = LEXICON.iter().any(|list| list.contains(&word));
-    asks || FILLERS.contains(&word) || LEADS.contains(&word)
+    PLAIN.contains(word)
 }
 
 /// What the words are about.
@@ -181,60 +186,38 @@ pub(super) fn target(words: &[String], book: &Book<'_>) -> Target {
     }
 }
 
-/// The best match so far: its length, its rank among equals, and what it means.
-struct Best<'a> {
-    text: &'a str,
-    found: Option<(usize, u8, Target)>,
-}
-
-impl Best<'_> {
-    /// Takes the phrase if the text has it and it is longer, or ranks higher, than the best so far.
-    fn offer(&mut self, phrase: &str, rank: u8, target: impl FnOnce() -> Target) {
-        if self.beaten_by(phrase.len(), rank) && self.text.contains(phrase) {
-            self.found = Some((phrase.len(), rank, target()));
-        }
-    }
-
-    fn beaten_by(&self, len: usize, rank: u8) -> bool {
-        len > 2 && self.found.as_ref().is_none_or(|(best, top, _)| (len, rank) > (*best, *top))
-    }
-}
-
 /// The longest phrase of the taxonomy or the statement in the text; of equals a group, then a
 /// category, then a merchant.
 fn phrase(text: &str, book: &Book<'_>) -> Option<Target> {
     let taxonomy = Taxonomy::bundled();
-    let mut best = Best { text, found: None };
-    for group in taxonomy.groups() {
-        let several =
-            || Target::Categories { name: group.name.clone(), codes: group.members.clone() };
-        for synonym in &group.synonyms {
-            best.offer(&words::fold(synonym), 3, several);
-        }
-    }
-    for category in taxonomy.categories() {
-        let one = || Target::Categories {
-            name: category.name.clone(),
-            codes: vec![category.code.clone()],
-        };
-        let own = [category.code.as_str(), category.name.as_str()];
-        for synonym in category.synonyms.iter().map(String::as_str).chain(own) {
-            best.offer(&words::fold(synonym), 2, one);
-        }
+    let (mut best_len, mut best) = (0, None);
+    if let Some(phrase) = taxonomy.phrase(text) {
+        best_len = phrase.len;
+        best = Some(match phrase.meant {
+            Meant::Group(group) => {
+                Target::Categories { name: group.name.clone(), codes: group.members.clone() }
+            }
+            Meant::Category(category) => Target::Categories {
+                name: category.name.clone(),
+                codes: vec![category.code.clone()],
+            },
+        });
     }
     if let Some(known) = taxonomy.merchant(text) {
         let len = words::fold(known.name).len();
-        if best.beaten_by(len, 1) {
-            best.found = Some((len, 1, Target::Merchant { name: known.name.to_owned() }));
+        if len > best_len {
+            (best_len, best) = (len, Some(Target::Merchant { name: known.name.to_owned() }));
         }
     }
+    let mut folded = String::new();
     for name in book.merchant_names() {
-        let folded = words::fold(name);
-        if folded.len() > 4 && !FILLERS.contains(&folded.trim()) {
-            best.offer(&folded, 1, || Target::Merchant { name: name.to_string() });
+        words::fold_into(&mut folded, name);
+        let longer = folded.len() > best_len.max(4);
+        if longer && text.contains(&folded) && !FILLERS.contains(&folded.trim()) {
+            (best_len, best) = (folded.len(), Some(Target::Merchant { name: name.to_string() }));
         }
     }
-    best.found.map(|(_, _, target)| target)
+    best
 }
 
 /// A merchant of the statement that one of the words is a slip of, or that begins with it.
@@ -244,6 +227,9 @@ fn nearly_merchant(words: &[String], book: &Book<'_>) -> Option<String> {
         .map(String::as_str)
         .filter(|word| word.len() >= 4 && !is_plain(word))
         .collect();
+    if asked.is_empty() {
+        return None;
+    }
     let mut names = book.merchant_names().iter().take(NAMES_MAX);
     names
         .find(|name| {

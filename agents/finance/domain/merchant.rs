@@ -220,9 +220,14 @@ pub fn is_transfer(narration: &str) -> bool {
 /// `Swiggy`. Never empty, at most [`NAME_CHARS_MAX`] characters.
 #[must_use]
 pub fn name(narration: &str) -> String {
-    if let Some(known) = Taxonomy::bundled().merchant(narration) {
-        return known.name.to_owned();
+    match Taxonomy::bundled().merchant(narration) {
+        Some(known) => known.name.to_owned(),
+        None => cleaned(narration),
     }
+}
+
+/// The name of a merchant that the taxonomy does not know.
+fn cleaned(narration: &str) -> String {
     let channelled = narration
         .split(|letter: char| !letter.is_alphanumeric())
         .find(|word| !word.is_empty())
@@ -305,29 +310,46 @@ fn title(text: &str) -> String {
     name
 }
 
+/// Numbers names in the order in which they come up.
+#[derive(Default)]
+struct Numbers {
+    names: Vec<Box<str>>,
+    by_name: HashMap<Box<str>, u32>,
+}
+
+impl Numbers {
+    fn of(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.by_name.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.push(name.into());
+        self.by_name.insert(name.into(), number);
+        number
+    }
+}
+
 /// Names the merchant of every row. Names are numbered in the order of their first row.
 #[must_use]
 pub fn merchants(ledger: &Ledger) -> Merchants {
-    let mut by_narration: HashMap<&str, u32> = HashMap::new();
-    let mut by_name: HashMap<Box<str>, u32> = HashMap::new();
-    let mut names: Vec<Box<str>> = Vec::new();
+    let taxonomy = Taxonomy::bundled();
+    let mut numbers = Numbers::default();
+    // To recognise a known merchant again is faster than to remember every narration.
+    let mut cleaned_before: HashMap<&str, u32> = HashMap::new();
+    let mut folded = String::new();
     let mut of_row = Vec::with_capacity(ledger.entries.len());
     for entry in &ledger.entries {
         let narration = entry.description.as_ref();
-        let number = if let Some(number) = by_narration.get(narration) {
-            *number
-        } else {
-            let name: Box<str> = name(narration).into();
-            let number = *by_name.entry(name).or_insert_with_key(|name| {
-                names.push(name.clone());
-                (names.len() - 1) as u32
-            });
-            by_narration.insert(narration, number);
-            number
+        words::fold_into(&mut folded, narration);
+        let number = match taxonomy.merchant_in(&folded) {
+            Some(known) => numbers.of(known.name),
+            None => {
+                *cleaned_before.entry(narration).or_insert_with(|| numbers.of(&cleaned(narration)))
+            }
         };
         of_row.push(number);
     }
-    Merchants { names, of_row }
+    Merchants { names: numbers.names, of_row }
 }
 
 #[cfg(test)]

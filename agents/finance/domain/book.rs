@@ -44,7 +44,7 @@ pub struct Book<'a> {
     ledger: &'a Ledger,
     merchants: &'a Merchants,
     categories: &'a Categories,
-    /// For each merchant, the category that its refunds are taken from.
+    /// For each merchant, the category that its refunds are taken from; empty without refunds.
     refunded: Vec<Option<u16>>,
     refund_code: Option<u16>,
     span: Option<(Date, Date)>,
@@ -118,16 +118,14 @@ impl<'a> Book<'a> {
         }
         let refund_code =
             categories.codes.iter().position(|code| &**code == REFUND).map(|at| at as u16);
+        // Only refunds are taken from another category, and few statements have one.
+        let refunded = match refund_code {
+            Some(_) => refunded(ledger, merchants, categories),
+            None => Vec::new(),
+        };
         let first = ledger.entries.iter().map(|entry| entry.date).min();
         let last = ledger.entries.iter().map(|entry| entry.date).max();
-        Ok(Self {
-            ledger,
-            merchants,
-            categories,
-            refunded: refunded(ledger, merchants, categories),
-            refund_code,
-            span: first.zip(last),
-        })
+        Ok(Self { ledger, merchants, categories, refunded, refund_code, span: first.zip(last) })
     }
 
     /// Every row, in the order of the file.
@@ -136,7 +134,7 @@ impl<'a> Book<'a> {
         self.ledger.entries.iter().zip(overlays).enumerate().map(
             |(index, (entry, (merchant, category)))| {
                 let origin = (entry.amount_minor > 0 && Some(*category) == self.refund_code)
-                    .then(|| self.refunded[*merchant as usize])
+                    .then(|| self.refunded.get(*merchant as usize).copied().flatten())
                     .flatten();
                 Row {
                     index,

@@ -32,7 +32,7 @@ pub struct Identity {
 /// Who asked. Cheap to clone; set at the edge, copied by the bus.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    sealed: Arc<Sealed>,
+    identity: Arc<Sealed>,
     realm: u64,
 }
 
@@ -45,9 +45,9 @@ struct Sealed {
 
 impl Serialize for Principal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.sealed.text {
+        match &self.identity.text {
             Some(text) => text.serialize(serializer),
-            None => self.sealed.identity.serialize(serializer),
+            None => self.identity.identity.serialize(serializer),
         }
     }
 }
@@ -56,19 +56,19 @@ impl Principal {
     /// The tenant that every object this principal touches belongs to.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.sealed.identity.tenant
+        &self.identity.identity.tenant
     }
 
     /// The subject within the tenant.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.sealed.identity.subject
+        &self.identity.identity.subject
     }
 
     /// The whole verified identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.sealed.identity
+        &self.identity.identity
     }
 
     /// The kernel that admitted this principal; another kernel refuses it.
@@ -96,6 +96,6 @@ impl Authority {
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
         let text = serde_json::value::to_raw_value(&identity).ok();
-        Principal { sealed: Arc::new(Sealed { identity, text }), realm: self.realm }
+        Principal { identity: Arc::new(Sealed { identity, text }), realm: self.realm }
     }
 }

@@ -1,11 +1,9 @@
-//! A principal comes from an authority, and cannot be written down.
+//! A principal comes from an authority, and cannot be written down, not even from another one.
 
-use std::sync::Arc;
+use genie_core::principal::Principal;
 
-use genie_core::principal::{Identity, Principal};
-
-fn written(identity: Identity) -> Principal {
-    Principal { identity: Arc::new(identity), realm: 1 }
+fn written(principal: Principal) -> Principal {
+    Principal { realm: 1, ..principal }
 }
 
 fn main() {}

@@ -73,7 +73,7 @@ fn run(criterion: &mut Criterion) {
 }
 
 async fn start() -> (Running, Principal) {
-    let config = Config { journal_records_max: 50_000, ..Config::default() };
+    let config = Config { journal_records_max: 8_192, ..Config::default() };
     let app = App::build(config).agents(genie_agents::ALL).start().await.expect("the app starts");
     let principal = app.admit(Identity {
         tenant: "bench".into(),

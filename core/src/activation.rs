@@ -89,12 +89,13 @@ impl Actor for Activation {
         _myself: ActorRef<Wake>,
         (): (),
     ) -> Result<Private, ActorProcessingErr> {
-        Ok(Private { own: None, seen: self.run.shared.public.clone() })
+        let seen = self.run.seen_before(self.slot);
+        Ok(Private { own: None, seen: seen.unwrap_or_else(|| self.run.shared.public.clone()) })
     }
 
     async fn handle(
         &self,
-        _myself: ActorRef<Wake>,
+        myself: ActorRef<Wake>,
         _wake: Wake,
         private: &mut Private,
     ) -> Result<(), ActorProcessingErr> {
@@ -105,6 +106,9 @@ impl Actor for Activation {
             if let Some(crash) = self.settle(delivery, ended, took).await {
                 return Err(Box::new(crash));
             }
+        }
+        if private.own.is_none() && self.run.let_go(self.slot, &private.seen) {
+            myself.stop(None);
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::governed::Governed;
 use crate::ids::{MessageId, RunId};
 use crate::journal::writer::Tally;
 use crate::kernel::Shared;
+use crate::label::Label;
 use crate::outcome::Outcome;
 use crate::principal::Principal;
 
@@ -88,6 +89,10 @@ pub(crate) struct Slot {
     working: bool,
     actor: Option<ActorRef<Wake>>,
     notify: Arc<Notify>,
+    /// How many messages it has taken.
+    served: u32,
+    /// The join of the labels of all that it had seen when its actor was let go.
+    seen: Option<Arc<Label>>,
 }
 
 #[derive(Default)]
@@ -240,12 +245,32 @@ impl Run {
             return None;
         };
         slot.working = true;
+        slot.served = slot.served.saturating_add(1);
         let agent = slot.agent;
         self.shared.registry.entry(agent).counters.queued.fetch_sub(1, Ordering::Relaxed);
         if was_full {
             state.unblock_room();
         }
         Some(delivery)
+    }
+
+    /// Lets go of an actor that has served its first message and has nothing else to do; `false`
+    /// if it must stay. Most agents get one message a run, and an actor takes about 8 KiB.
+    pub(crate) fn let_go(&self, slot_id: SlotId, seen: &Arc<Label>) -> bool {
+        let mut state = self.state();
+        let ended = state.ended;
+        let slot = &mut state.slots[slot_id.0];
+        if ended || slot.inbox.scheduled || slot.served != 1 {
+            return false;
+        }
+        slot.actor = None;
+        slot.seen = Some(seen.clone());
+        true
+    }
+
+    /// What an activation had seen before its actor was let go.
+    pub(crate) fn seen_before(&self, slot_id: SlotId) -> Option<Arc<Label>> {
+        self.state().slots[slot_id.0].seen.clone()
     }
 
     /// Hands a message of a collected kind to the agent's activation; `false` if it has none.
@@ -354,6 +379,8 @@ impl State {
                 working: false,
                 actor: None,
                 notify: Arc::default(),
+                served: 0,
+                seen: None,
             });
             self.slots.len() - 1
         }))

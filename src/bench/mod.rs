@@ -114,7 +114,7 @@ impl Bench {
         adjust: impl FnOnce(&mut Config),
     ) -> anyhow::Result<Self> {
         // Records beyond these are dropped, so that memory stays flat over any number of runs.
-        let mut config = Config { journal_records_max: 50_000, ..Config::default() };
+        let mut config = Config { journal_records_max: 8_192, ..Config::default() };
         adjust(&mut config);
         let running = App::build(config).agents(agents).start().await?;
         let principal = running.admit(Identity {

@@ -14,14 +14,20 @@ use super::store::{Error, Journal};
 #[derive(Debug)]
 pub struct MemoryJournal {
     kept: Mutex<VecDeque<Arc<Record>>>,
+    /// Records that are no longer kept but not yet freed: appending happens under the chain's
+    /// lock, where every writer waits, freeing does not have to.
+    dropped: Mutex<Vec<Arc<Record>>>,
     records_max: usize,
 }
+
+/// Most dropped records that wait to be freed.
+const DROPPED_MAX: usize = 1_024;
 
 impl MemoryJournal {
     /// A journal that keeps the latest `records_max` records.
     #[must_use]
     pub fn keeping(records_max: usize) -> Self {
-        Self { kept: Mutex::default(), records_max: records_max.max(1) }
+        Self { kept: Mutex::default(), dropped: Mutex::default(), records_max: records_max.max(1) }
     }
 }
 
@@ -31,7 +37,11 @@ impl Journal for MemoryJournal {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             if kept.len() == self.records_max {
-                kept.pop_front();
+                let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+                if dropped.len() == DROPPED_MAX {
+                    dropped.clear();
+                }
+                dropped.extend(kept.pop_front());
             }
             kept.push_back(record.clone());
         }
@@ -39,6 +49,10 @@ impl Journal for MemoryJournal {
     }
 
     async fn durable(&self, _seq: u64) -> Result<(), Error> {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let freed = std::mem::take(&mut *dropped);
+        std::mem::drop(dropped);
+        std::mem::drop(freed);
         Ok(())
     }
 

@@ -154,12 +154,12 @@ pub(super) const FAN_OUT: Fan =
     Fan { id: "bench_fan", legs_ms: &[50, 50, 50], deadline: Duration::from_secs(5) };
 
 /// Two legs of 50 ms and one that is dead, with 200 ms to wait.
-pub(super) const DEAD_LEG: Fan =
-    Fan { id: "bench_dead_leg", legs_ms: &[50, 50, NEVER_MS], deadline: Duration::from_millis(200) };
+pub(super) const DEAD_LEG: Fan = Fan {
+    id: "bench_dead_leg",
+    legs_ms: &[50, 50, NEVER_MS],
+    deadline: Duration::from_millis(200),
+};
 
 /// Waits in a gather for one leg that never answers: two activations, the fewest that can park.
-pub(super) const PARKED: Fan = Fan {
-    id: "bench_parked",
-    legs_ms: &[NEVER_MS],
-    deadline: Duration::from_millis(NEVER_MS),
-};
+pub(super) const PARKED: Fan =
+    Fan { id: "bench_parked", legs_ms: &[NEVER_MS], deadline: Duration::from_millis(NEVER_MS) };

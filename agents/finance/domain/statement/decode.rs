@@ -58,6 +58,9 @@ fn decode_unmarked(bytes: &[u8]) -> Result<Cow<'_, str>, StatementError> {
             .ok_or(StatementError::Binary { what: "binary data", fix: DOWNLOAD_CSV })?;
         return Ok(encoding.decode_without_bom_handling(bytes).0);
     }
+    if is_mostly_noise(bytes) {
+        return Err(StatementError::Binary { what: "binary data", fix: DOWNLOAD_CSV });
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Borrowed(text)),
         // A file with well-formed multi-byte characters before the fault is damaged UTF-8; in
@@ -67,6 +70,14 @@ fn decode_unmarked(bytes: &[u8]) -> Result<Cow<'_, str>, StatementError> {
             _ => Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0),
         },
     }
+}
+
+/// Whether more than one byte in fifty of the beginning is a control character that no text has;
+/// in random bytes it is one in ten.
+fn is_mostly_noise(bytes: &[u8]) -> bool {
+    let start = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
+    let is_noise = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    start.iter().filter(is_noise).count() > start.len() / 50
 }
 
 /// UTF-16 text that is mostly ASCII has its NUL bytes on one side only.
@@ -116,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_text_is_named() {
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
             (b"%PDF-1.7\n", "PDF"),
             (b"PK\x03\x04\x14\x00", "XLSX"),
             (b"\xd0\xcf\x11\xe0\xa1\xb1", "XLS"),
@@ -124,6 +135,7 @@ mod tests {
             (b"\r\n<HTML><body>", "web page"),
             (b"\x00\x00\x01\x00\x00", "binary data"),
             (b"a,b\n1,\x00\x02", "binary data"),
+            (b"\x93\x01z\xfe\x1f\x8bq\x02,\x7f\xa0", "binary data"),
         ];
         for (bytes, name) in cases {
             let message = decode(bytes).unwrap_err().to_string();

@@ -135,9 +135,9 @@ pub struct Drafted {
 
 /// A report, from the supervisor to whoever asked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Report {
-    /// The answer.
+    /// The answer, its fields beside these.
+    #[serde(flatten)]
     pub answer: Answer,
     /// Whether a leg is missing that could have said more.
     pub partial: bool,

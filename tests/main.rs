@@ -11,6 +11,7 @@ mod audit;
 mod config;
 mod data;
 mod examples;
+mod finance;
 mod inputs;
 mod new;
 mod policy;

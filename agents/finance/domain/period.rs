@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::{Date, Month};
 
-use super::day::{Day, MonthKey, plus_days};
+use super::day::{Day, MONTH_NAMES, MonthKey, plus_days};
 
 /// A stretch of days, both ends included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -313,22 +313,8 @@ pub fn number_word(word: &str) -> Option<i32> {
 /// The number of a month, from its English name or the first three letters of it.
 #[must_use]
 pub fn month_number(word: &str) -> Option<u8> {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
     let named = |month: &str| word == month || word == &month[..3];
-    let at = MONTHS.iter().position(|month| named(month)).or((word == "sept").then_some(8))?;
+    let at = MONTH_NAMES.iter().position(|month| named(month)).or((word == "sept").then_some(8))?;
     Some(at as u8 + 1)
 }
 

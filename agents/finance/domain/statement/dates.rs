@@ -5,6 +5,8 @@
 
 use time::{Date, Month};
 
+use crate::finance::domain::day::MONTH_NAMES;
+
 /// Years outside are taken for typing errors.
 const YEARS: std::ops::RangeInclusive<i32> = 1_900..=2_199;
 
@@ -191,26 +193,12 @@ fn full_year(word: &str) -> Result<i32, DateError> {
 
 /// The number of a month by its English name or at least three letters of it.
 fn month_named(word: &str) -> Option<u8> {
-    const NAMES: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
     if word.len() < 3 {
         return None;
     }
     let abbreviates =
         |name: &&str| name.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-    let index = NAMES.iter().position(abbreviates)?;
+    let index = MONTH_NAMES.iter().position(abbreviates)?;
     u8::try_from(index + 1).ok()
 }
 

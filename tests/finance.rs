@@ -108,7 +108,7 @@ async fn every_payload_follows_the_schema_that_its_kind_declares() {
     for question in ["Where did I overspend?", "Can I afford ₹15,000 a month?", "Summary"] {
         let (_, records) = ask(genie_agents::ALL, question, &[CONSENT]).await;
         for record in records {
-            let Entry::Message { message } = &record.entry else { continue };
+            let Entry::Message { message, .. } = &record.entry else { continue };
             let kind = registry.kind(message.kind()).unwrap();
             assert_eq!(kind.validate(&message.payload().value()), Ok(()), "{}", message.kind());
             kinds.insert(message.kind().to_owned());

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 /// Most columns of a line.
 const COLUMNS_MAX: usize = 100;
-/// Most lines of the core, tests not counted: a kernel that one person can read.
-const CORE_LINES_MAX: usize = 7_000;
+/// Most lines of the core, tests not counted: a kernel that one person can read in a day.
+const CORE_LINES_MAX: usize = 12_000;
 /// Names that say nothing about what is inside.
 const VAGUE: [&str; 5] = ["util", "utils", "helpers", "common", "misc"];
 /// What the core is built on. A new one is a decision: change this line in the same commit.
-const CORE_DEPENDENCIES: [&str; 18] = [
+const CORE_DEPENDENCIES: [&str; 19] = [
     "async-trait",
     "base64",
     "dashmap",
@@ -26,6 +26,7 @@ const CORE_DEPENDENCIES: [&str; 18] = [
     "schemars",
     "serde",
     "serde_json",
+    "serde_json_canonicalizer",
     "sha2",
     "thiserror",
     "time",

@@ -18,6 +18,7 @@ use crate::context::{Context, Scene};
 use crate::failure::Failure;
 use crate::ids::MessageId;
 use crate::journal::Entry;
+use crate::journal::steps::{Pattern, Route};
 use crate::label::Label;
 use crate::policy::panic_text;
 use crate::registry;
@@ -103,7 +104,7 @@ impl Actor for Activation {
             let started = tokio::time::Instant::now();
             let ended = self.handle_one(&delivery, private).await;
             let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            if let Some(crash) = self.settle(delivery, ended, took).await {
+            if let Some(crash) = self.settle(delivery, ended, took, private.own.is_some()).await {
                 return Err(Box::new(crash));
             }
         }
@@ -159,7 +160,13 @@ impl Activation {
     }
 
     /// Records how the handler ended and tells whoever waits; a crash goes to the supervisor.
-    async fn settle(&self, delivery: Delivery, ended: Ended, took: u64) -> Option<Crash> {
+    async fn settle(
+        &self,
+        delivery: Delivery,
+        ended: Ended,
+        took: u64,
+        stateful: bool,
+    ) -> Option<Crash> {
         let entry = self.entry();
         entry.counters.handled.fetch_add(1, Ordering::Relaxed);
         entry.counters.busy_us.fetch_add(took, Ordering::Relaxed);
@@ -174,7 +181,7 @@ impl Activation {
         if failure.is_some() {
             entry.counters.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.run.handled(&entry.id, &delivery, took, failure.clone());
+        self.run.handled(&entry.id, &delivery, took, failure.clone(), stateful);
         if let Some((reason, untouched)) = crash {
             return Some(Crash {
                 run: self.run.clone(),
@@ -204,6 +211,7 @@ impl Run {
         delivery: &Delivery,
         duration_us: u64,
         failure: Option<Failure>,
+        stateful: bool,
     ) {
         // A run that has ended needs no further records.
         let _ = self.shared.writer.append(
@@ -215,6 +223,7 @@ impl Run {
                 at: self.shared.clock.now(),
                 duration_us,
                 failure,
+                stateful,
             }],
         );
     }
@@ -239,6 +248,7 @@ impl Run {
         let message = &delivery.message;
         let second = self.govern(Draft {
             id: MessageId::derived(self.id, message.id(), FALLBACK_STEP, 0),
+            route: Route { pattern: Pattern::Fallback, step: FALLBACK_STEP, leg: 0 },
             cause: Some(message.id()),
             from: message.message().from.clone(),
             to: Target::Agent(fallback),

@@ -68,16 +68,29 @@ impl Stored {
 #[error("the blob store failed: {0}")]
 pub struct Error(pub String);
 
+/// Whose content it is, and in which run.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The tenant: nobody else ever gets at the content.
+    pub tenant: Arc<str>,
+    /// The subject that the content is about or from; what is sealed for them can be erased.
+    pub subject: Arc<str>,
+    /// The run.
+    pub run: RunId,
+}
+
 /// Where content is kept.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
     /// Keeps content for a run. Storing the same content again keeps the more protective label.
-    async fn put(&self, run: RunId, blob: Blob, stored: Arc<Stored>) -> Result<(), Error>;
+    ///
+    /// It is durable before any record that is appended after it.
+    async fn put(&self, scope: &Scope, blob: Blob, stored: Arc<Stored>) -> Result<(), Error>;
 
     /// The content that the run stored under this reference.
-    async fn get(&self, run: RunId, blob: Blob) -> Result<Option<Arc<Stored>>, Error>;
+    async fn get(&self, scope: &Scope, blob: Blob) -> Result<Option<Arc<Stored>>, Error>;
 
-    /// Lets go of everything that a run stored, once it has ended.
+    /// Lets go of what it keeps in memory for a run that has ended or is parked.
     fn release(&self, run: RunId);
 }
 
@@ -89,8 +102,8 @@ pub struct MemoryBlobs {
 
 #[async_trait]
 impl Blobs for MemoryBlobs {
-    async fn put(&self, run: RunId, blob: Blob, stored: Arc<Stored>) -> Result<(), Error> {
-        let mut kept = self.runs.entry(run).or_default();
+    async fn put(&self, scope: &Scope, blob: Blob, stored: Arc<Stored>) -> Result<(), Error> {
+        let mut kept = self.runs.entry(scope.run).or_default();
         match kept.iter_mut().find(|(held, _)| *held == blob) {
             None => kept.push((blob, stored)),
             Some((_, held)) if held.label.covers(&stored.label) => {}
@@ -102,8 +115,8 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
-    async fn get(&self, run: RunId, blob: Blob) -> Result<Option<Arc<Stored>>, Error> {
-        let kept = self.runs.get(&run);
+    async fn get(&self, scope: &Scope, blob: Blob) -> Result<Option<Arc<Stored>>, Error> {
+        let kept = self.runs.get(&scope.run);
         Ok(kept.and_then(|kept| {
             kept.iter().find(|(held, _)| *held == blob).map(|(_, stored)| stored.clone())
         }))

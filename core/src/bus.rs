@@ -14,6 +14,7 @@ use crate::governed::Governed;
 use crate::ids::MessageId;
 use crate::journal::Entry;
 use crate::journal::chain::Hash;
+use crate::journal::steps::Route;
 use crate::label::Label;
 use crate::message::{Message, USER};
 use crate::outcome::Outcome;
@@ -32,6 +33,7 @@ pub(crate) enum Target {
 /// What its sender gives of a message.
 pub(crate) struct Draft {
     pub(crate) id: MessageId,
+    pub(crate) route: Route,
     pub(crate) cause: Option<MessageId>,
     pub(crate) from: Arc<str>,
     pub(crate) to: Target,
@@ -70,7 +72,7 @@ impl Run {
             hops: draft.hops,
         };
         let verdict = self.shared.policies.evaluate(&message, &self.facts(draft.to, &message));
-        self.record(message, verdict)
+        self.record(draft.route, message, verdict)
     }
 
     fn facts<'a>(&'a self, target: Target, message: &Message) -> Facts<'a> {
@@ -89,7 +91,12 @@ impl Run {
     }
 
     /// Applies the verdict's redactions and writes both to the journal.
-    fn record(&self, mut message: Message, mut verdict: Arc<Verdict>) -> Result<Governed, Failure> {
+    fn record(
+        &self,
+        route: Route,
+        mut message: Message,
+        mut verdict: Arc<Verdict>,
+    ) -> Result<Governed, Failure> {
         let mut original_sha256 = None;
         if !verdict.redactions.is_empty() {
             original_sha256 = Some(Hash::of(message.payload.text().as_bytes()));
@@ -111,13 +118,13 @@ impl Run {
         self.shared.writer.append(
             &self.tally,
             [
-                Entry::Message { message: message.clone() },
+                Entry::Message { route, message: message.clone() },
                 Entry::Verdict {
                     run_id: self.id,
                     message_id: message.id,
                     verdict: verdict.clone(),
                     original_sha256,
-                    message: message.clone(),
+                    message: Some(message.clone()),
                 },
             ],
         )?;

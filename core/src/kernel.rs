@@ -17,6 +17,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::failure::Failure;
 use crate::ids::{Ids, MessageId, RunId};
 use crate::journal::chain::Head;
+use crate::journal::steps::Route;
 use crate::journal::writer::Writer;
 use crate::journal::{Entry, Journal};
 use crate::label::{Clearance, Label};
@@ -209,6 +210,9 @@ impl Kernel {
             at: now,
             policy_set: shared.policy_set.clone(),
             deadline: run.deadline,
+            tenant: run.principal.tenant().into(),
+            subject: run.principal.subject().into(),
+            agent: shared.registry.entry(agent).id.clone(),
         };
         if let Err(cause) = shared.writer.append(&run.tally, [started]) {
             return run.finish(Outcome::Failed { cause }, None).await;
@@ -223,6 +227,7 @@ impl Kernel {
         let id = MessageId(shared.ids.uuid(now));
         run.begin(Draft {
             id,
+            route: Route::ROOT,
             cause: None,
             from: shared.user.clone(),
             to: Target::Agent(agent),

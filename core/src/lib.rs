@@ -5,6 +5,7 @@
 
 mod activation;
 pub mod agent;
+pub mod approval;
 pub mod ask;
 pub mod blob;
 mod bus;
@@ -26,6 +27,7 @@ pub mod principal;
 mod redact;
 pub mod registry;
 mod run;
+pub mod runs;
 pub mod spec;
 pub mod specimen;
 mod supervisor;

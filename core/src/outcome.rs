@@ -1,12 +1,12 @@
 //! How a run ends: in exactly one of five ways.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Denied, Failure};
 use crate::payload::Body;
 
 /// The one outcome of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The root message was answered.

@@ -78,6 +78,11 @@ impl Body {
         Self { text: RawValue::NULL.to_owned().into(), written_by: None }
     }
 
+    /// Text that was written by a body and kept.
+    pub(crate) fn restored(text: Box<RawValue>) -> Self {
+        Self { text: text.into(), written_by: None }
+    }
+
     /// Takes a JSON value.
     pub fn from_value(kind: &str, value: &serde_json::Value) -> Result<Self, Error> {
         serde_json::value::to_raw_value(value)
@@ -108,6 +113,12 @@ impl Body {
     pub fn value(&self) -> serde_json::Value {
         // Every constructor has checked or made the text, so this cannot fail.
         serde_json::from_str(self.text()).unwrap_or(serde_json::Value::Null)
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::null()
     }
 }
 

@@ -41,6 +41,43 @@ pub struct Redaction {
     pub what: String,
 }
 
+/// Who may approve a message, how many must, and for how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// The role that whoever decides must hold.
+    pub role: Arc<str>,
+    /// How many must approve; one rejection is enough.
+    pub quorum: u32,
+    /// How long it waits, in milliseconds.
+    pub expires_ms: u64,
+    /// Whether whoever asked may decide too.
+    pub requester_may: bool,
+}
+
+impl Default for Requirement {
+    fn default() -> Self {
+        let expires_ms = crate::approval::EXPIRES_AFTER.as_millis();
+        Self {
+            role: "approver".into(),
+            quorum: 1,
+            expires_ms: u64::try_from(expires_ms).unwrap_or(u64::MAX),
+            requester_may: false,
+        }
+    }
+}
+
+impl Requirement {
+    /// What satisfies both, as far as one approval can: the role of this one, the larger quorum,
+    /// the shorter wait, and the requester only if both let them.
+    fn and(mut self, other: &Self) -> Self {
+        self.quorum = self.quorum.max(other.quorum);
+        self.expires_ms = self.expires_ms.min(other.expires_ms);
+        self.requester_may &= other.requester_may;
+        self
+    }
+}
+
 /// What one policy says of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
@@ -57,6 +94,8 @@ pub enum Judgement {
     RequireApproval {
         /// Why.
         reason: String,
+        /// Who may decide, how many, until when.
+        requirement: Requirement,
     },
     /// Do not deliver.
     Deny {
@@ -153,6 +192,9 @@ pub struct Verdict {
     /// The replacements that every redacting policy asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redactions: Vec<Redaction>,
+    /// What an approval needs, if one is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirement: Option<Requirement>,
 }
 
 impl Verdict {
@@ -222,6 +264,7 @@ impl PolicySet {
             policy_version: version.clone(),
             reason: "all policies allow".into(),
             redactions: Vec::new(),
+            requirement: None,
         });
         let links = policies
             .into_iter()
@@ -254,6 +297,7 @@ impl PolicySet {
     pub fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Arc<Verdict> {
         let mut strictest: Option<(usize, Judgement)> = None;
         let mut redactions = Vec::new();
+        let mut requirement: Option<Requirement> = None;
         for (index, link) in self.links.iter().enumerate() {
             let mut judgement = link.judge(message, facts);
             if judgement == Judgement::Allow {
@@ -263,13 +307,25 @@ impl PolicySet {
             if let Judgement::Redact { redactions: asked, .. } = &mut judgement {
                 redactions.append(asked);
             }
+            if let Judgement::RequireApproval { requirement: asked, .. } = &judgement {
+                requirement = Some(match requirement {
+                    Some(held) => held.and(asked),
+                    None => asked.clone(),
+                });
+            }
             if strictest.as_ref().is_none_or(|(_, held)| judgement.decision() > held.decision()) {
                 strictest = Some((index, judgement));
             }
         }
         match strictest {
             None => self.allow.clone(),
-            Some((index, judgement)) => Arc::new(self.links[index].verdict(judgement, redactions)),
+            Some((index, judgement)) => {
+                let mut verdict = self.links[index].verdict(judgement, redactions);
+                if verdict.decision == Decision::RequireApproval {
+                    verdict.requirement = requirement;
+                }
+                Arc::new(verdict)
+            }
         }
     }
 
@@ -336,6 +392,7 @@ impl Link {
             policy_version: self.version.clone(),
             reason: reason_of(judgement).into(),
             redactions,
+            requirement: None,
         }
     }
 }
@@ -344,7 +401,7 @@ fn reason_of(judgement: Judgement) -> String {
     match judgement {
         Judgement::Allow => String::new(),
         Judgement::Redact { reason, .. }
-        | Judgement::RequireApproval { reason }
+        | Judgement::RequireApproval { reason, .. }
         | Judgement::Deny { reason } => reason,
     }
 }

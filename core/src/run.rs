@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::activation::Wake;
+use crate::blob::Scope;
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::governed::Governed;
@@ -171,6 +172,15 @@ impl Run {
             ended: CancellationToken::new(),
             shared,
             state: Mutex::new(State { outcome: Some(outcome), ..State::default() }),
+        }
+    }
+
+    /// Whose content this run stores and reads.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            tenant: self.principal.tenant().into(),
+            subject: self.principal.subject().into(),
+            run: self.id,
         }
     }
 

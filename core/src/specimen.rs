@@ -17,7 +17,7 @@ use crate::payload::{Body, Error};
 use crate::principal::{Authority, Identity};
 
 /// The realm that no kernel has.
-const NOWHERE: u64 = 0;
+pub(crate) const NOWHERE: u64 = 0;
 
 /// The description of a message, as a case file or a dry-run request gives it.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::ids::RunId;
+use crate::journal::steps::Effect;
 use crate::journal::{self, Entry, Journal, Record};
 use crate::outcome::Outcome;
 use crate::policy::Decision;
@@ -62,12 +63,19 @@ fn name_of(entry: &Entry) -> Option<&'static str> {
         Entry::Verdict { verdict, .. } => Some(match verdict.decision {
             Decision::Allow => "message.published",
             Decision::Redact => "message.redacted",
-            Decision::RequireApproval | Decision::Deny => "message.denied",
+            Decision::RequireApproval => "message.held",
+            Decision::Deny => "message.denied",
         }),
         Entry::Step { .. } => Some("step.completed"),
         Entry::Handled { failure: None, .. } => Some("agent.completed"),
         Entry::Handled { .. } => Some("agent.failed"),
         Entry::Restarted { .. } => Some("agent.restarted"),
+        Entry::ApprovalRequested { .. } => Some("approval.requested"),
+        Entry::ApprovalDecided { .. } => Some("approval.decided"),
+        Entry::Effect { effect: Effect::Intent { .. }, .. } => Some("tool.started"),
+        Entry::Effect { .. } => Some("tool.completed"),
+        Entry::RunWaiting { .. } => Some("run.waiting"),
+        Entry::RunResumed { .. } => Some("run.resumed"),
         Entry::DeadLetter { .. } => Some("message.dead"),
         Entry::Incident { .. } => Some("incident"),
         Entry::Outcome { outcome, .. } => Some(match **outcome {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use cel::{Env, Program, Value};
 use genie_core::message::Message;
-use genie_core::policy::{Decision, Facts, Judgement, Policy, PolicyError, Redaction};
+use genie_core::policy::{Decision, Facts, Judgement, Policy, PolicyError, Redaction, Requirement};
 use serde::Serialize;
 
 use crate::payload;
@@ -153,7 +153,12 @@ impl Rule {
         let reason = self.reason.clone();
         let fields = match &self.action {
             Action::Deny => return Ok(Judgement::Deny { reason }),
-            Action::RequireApproval => return Ok(Judgement::RequireApproval { reason }),
+            Action::RequireApproval => {
+                return Ok(Judgement::RequireApproval {
+                    reason,
+                    requirement: Requirement::default(),
+                });
+            }
             Action::Redact(fields) => fields,
         };
         let payload = payload::value(message)?;

@@ -12,7 +12,7 @@ use crate::gather::{Gather, Gathered, Missing};
 use crate::governed::Governed;
 use crate::ids::MessageId;
 use crate::journal::chain::Hash;
-use crate::journal::record::Call;
+use crate::journal::steps::{Call, Pattern};
 use crate::outcome::Outcome;
 use crate::payload::{Body, Payload};
 use crate::run::{Caller, Chain, Delivery, Schedule, WaitFor, Waited};
@@ -36,7 +36,7 @@ impl Context {
             Caller::Handler(slot) => Target::Agent(self.run.state().slots[slot.0].agent),
             Caller::Edge => Target::User,
         };
-        let draft = self.draft(target, T::KIND, body, 0);
+        let draft = self.draft((target, Pattern::Reply), T::KIND, body, 0);
         let governed = self.run.govern(draft);
         self.step += 1;
         match (self.delivery.caller, governed) {
@@ -165,7 +165,10 @@ impl Context {
         if !entry.spec.reentrant {
             self.refuse_cycle(&chain, agent)?;
         }
-        let message = run.govern(self.draft(Target::Agent(agent), request.kind, body, leg));
+        let message = {
+            let to = (Target::Agent(agent), Pattern::Ask);
+            run.govern(self.draft(to, request.kind, body, leg))
+        };
         self.step += 1;
         let message = message?;
         let id = message.id();

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Context;
 use crate::blob::{Blob, Stored};
 use crate::failure::Failure;
-use crate::journal::record::Call;
+use crate::journal::steps::Call;
 use crate::run::Run;
 
 impl Context {
@@ -54,7 +54,7 @@ impl Context {
     ///
     /// Not a step: the hash in a recorded message already says what is read.
     async fn fetch(&mut self, blob: &Blob) -> Result<Arc<Stored>, Failure> {
-        let found = self.run.shared.blobs.get(self.run.id, *blob).await;
+        let found = self.run.shared.blobs.get(&self.run.scope(), *blob).await;
         let stored = found
             .map_err(|error| self.blob_failure(&error.to_string()))?
             .ok_or_else(|| self.blob_failure("the run has no such content"))?;
@@ -94,7 +94,7 @@ impl Run {
             self.blob_bytes.fetch_sub(size, Ordering::Relaxed);
             return Err(over("blobs_per_run_bytes_max", limits.blobs_per_run_bytes_max));
         }
-        let kept = self.shared.blobs.put(self.id, blob, Arc::new(stored)).await;
+        let kept = self.shared.blobs.put(&self.scope(), blob, Arc::new(stored)).await;
         kept.map_err(|error| Failure::Journal { reason: error.to_string() })
     }
 }

@@ -9,7 +9,7 @@ use crate::bus::Target;
 use crate::failure::Failure;
 use crate::gather::{Gather, Gathered, Missing};
 use crate::governed::Governed;
-use crate::journal::record::Call;
+use crate::journal::steps::{Call, Pattern};
 use crate::payload::{Body, Payload};
 use crate::run::{Caller, Chain, Delivery, WaitFor, Waited};
 
@@ -29,7 +29,8 @@ impl Context {
             if collects && !run.state().has_slot(*agent) {
                 continue;
             }
-            let draft = self.draft(Target::Agent(*agent), T::KIND, body.clone(), leg);
+            let pattern = if collects { Pattern::Collect } else { Pattern::Publish };
+            let draft = self.draft((Target::Agent(*agent), pattern), T::KIND, body.clone(), leg);
             let delivered = match run.govern(draft) {
                 Ok(message) if collects => Ok(run.collect(*agent, &message)),
                 Ok(message) => {

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::ids::{MessageId, RunId};
 use crate::journal::Entry;
-use crate::journal::record::Call;
+use crate::journal::steps::{Call, Pattern, Route};
 use crate::label::Label;
 use crate::payload::{Body, Payload};
 use crate::principal::Principal;
@@ -162,11 +162,12 @@ impl Context {
 
     /// Waits.
     pub async fn sleep(&mut self, duration: Duration) -> Result<(), Failure> {
+        let until = self.run.shared.clock.now().plus(duration);
+        self.record(Call::Sleep { until })?;
         self.permit = None;
         tokio::time::sleep(duration).await;
         self.resume().await;
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.record(Call::Sleep { duration_ms })
+        Ok(())
     }
 
     fn entry(&self) -> &registry::Entry {
@@ -182,10 +183,17 @@ impl Context {
         Err(Failure::Failed { agent: self.entry().id.clone(), reason })
     }
 
-    fn draft(&self, to: Target, kind: &'static str, body: Body, leg: u32) -> Draft {
+    fn draft(
+        &self,
+        (to, pattern): (Target, Pattern),
+        kind: &'static str,
+        body: Body,
+        leg: u32,
+    ) -> Draft {
         let cause = self.delivery.message.id();
         Draft {
             id: MessageId::derived(self.run.id, cause, self.step, leg),
+            route: Route { pattern, step: self.step, leg },
             cause: Some(cause),
             from: self.entry().id.clone(),
             to,

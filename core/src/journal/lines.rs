@@ -5,31 +5,19 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::chain::Hash;
-use super::record::{Entry, Record};
-
-/// The fields of a line, in their order.
-#[derive(Serialize)]
-struct Line<'a, B: Serialize + ?Sized> {
-    seq: u64,
-    prev_hash: Hash,
-    hash: Hash,
-    body: &'a B,
-}
+use super::record::Record;
 
 /// Writes one record as a line.
 pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
-    let line: Line<'_, Entry> = Line {
-        seq: record.seq,
-        prev_hash: record.prev_hash,
-        hash: record.hash,
-        body: &record.entry,
-    };
-    serde_json::to_writer(&mut *out, &line)?;
-    out.write_all(b"\n")
+    let Record { seq, prev_hash, hash, .. } = record;
+    let body = record.text()?;
+    writeln!(
+        out,
+        "{{\"seq\":{seq},\"prev_hash\":\"{prev_hash}\",\"hash\":\"{hash}\",\"body\":{body}}}"
+    )
 }
 
 /// The text that a line with these fields must have.

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::async_trait;
 
+use super::chain::Head;
 use super::record::Record;
 use super::store::{Error, Journal};
+use crate::ids::RunId;
 
 /// Records in memory, the oldest dropped beyond a bound.
 #[derive(Debug)]
@@ -29,11 +31,21 @@ impl MemoryJournal {
     pub fn keeping(records_max: usize) -> Self {
         Self { kept: Mutex::default(), dropped: Mutex::default(), records_max: records_max.max(1) }
     }
+
+    /// The kept records, oldest first.
+    pub(crate) fn kept(&self) -> Vec<Arc<Record>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().cloned().collect()
+    }
 }
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    fn append(&self, records: &[Arc<Record>]) -> Result<(), Error> {
+    fn head(&self) -> Head {
+        Head::EMPTY
+    }
+
+    fn append(&self, records: &[Arc<Record>], _texts: &[&[u8]]) -> Result<(), Error> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             if kept.len() == self.records_max {
@@ -68,6 +80,14 @@ impl Journal for MemoryJournal {
         let skip = usize::try_from(next - first).unwrap_or(usize::MAX);
         Ok(kept.iter().skip(skip).take(limit).cloned().collect())
     }
+
+    async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error> {
+        Ok(self.kept().into_iter().filter(|record| record.entry.run_id() == run).collect())
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -81,13 +101,14 @@ mod tests {
     fn record(seq: u64) -> Arc<Record> {
         let (run_id, at) = (RunId(uuid::Uuid::nil()), Timestamp::from_micros(0));
         let entry = Entry::RunEnd { run_id, at, records: 0, messages: 0, duration_us: 0 };
-        Arc::new(Record { seq, prev_hash: Hash::ZERO, hash: Hash::ZERO, entry })
+        let (prev_hash, hash) = (Hash::ZERO, Hash::ZERO);
+        Arc::new(Record { seq, prev_hash, hash, number: seq, entry, text: None })
     }
 
     /// Reads from a journal that keeps 5 of the records 1 to 9, so 5 to 9.
     async fn check(after: u64, limit: usize, expected: Result<Vec<u64>, u64>) {
         let journal = MemoryJournal::keeping(5);
-        journal.append(&(1..=9).map(record).collect::<Vec<_>>()).unwrap();
+        journal.append(&(1..=9).map(record).collect::<Vec<_>>(), &[]).unwrap();
         let read = match journal.read(after, limit).await {
             Ok(records) => Ok(records.iter().map(|record| record.seq).collect()),
             Err(Error::Pruned { first }) => Err(first),

@@ -1,12 +1,15 @@
 //! The journal: the one append-only, hash-chained record of runs.
 //!
-//! [`record`] says what is written, [`chain`] how it is sealed, [`store`] is the port of the
-//! databases, [`memory`] its in-process adapter, [`lines`] the file form and [`verify`] the proof.
+//! [`record`] and [`steps`] say what is written, [`chain`] how it is sealed, [`store`] is the port
+//! of the databases, [`restore`] reads back what they keep, [`memory`] is the in-process adapter,
+//! [`lines`] the file form and [`verify`] the proof.
 
 pub mod chain;
 pub mod lines;
 pub mod memory;
 pub mod record;
+pub mod restore;
+pub mod steps;
 pub mod store;
 pub mod verify;
 

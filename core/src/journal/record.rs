@@ -2,21 +2,23 @@
 //!
 //! The same type crosses bus, journal and observers; there is no row or event type beside it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::chain::Hash;
+use super::steps::{Call, Effect, Route};
+use crate::approval::{ApprovalId, Decision, Status};
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::ids::{MessageId, RunId};
-use crate::label::Label;
 use crate::message::Message;
 use crate::outcome::Outcome;
-use crate::policy::Verdict;
+use crate::policy::{Requirement, Verdict};
 
 /// One entry, as its writer gives it. The JSON form, tagged by `type`, is what is hashed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Entry {
@@ -30,9 +32,19 @@ pub enum Entry {
         policy_set: Arc<str>,
         /// When the run expires.
         deadline: Timestamp,
+        /// The tenant of whoever asked.
+        tenant: Arc<str>,
+        /// Who asked.
+        subject: Arc<str>,
+        /// The agent that was asked.
+        agent: Arc<str>,
     },
     /// A message, as delivered (redacted) or as refused.
+    #[serde(skip_deserializing)]
     Message {
+        /// How it is sent, and by which step of its sender.
+        #[serde(flatten)]
+        route: Route,
         /// The message; its `run_id` names the run.
         message: Arc<Message>,
     },
@@ -48,9 +60,9 @@ pub enum Entry {
         /// SHA-256 of the payload before redaction, if it was redacted.
         #[serde(skip_serializing_if = "Option::is_none")]
         original_sha256: Option<Hash>,
-        /// The message itself, for observers in this process; the record before holds it.
+        /// The message itself, for observers; the record before holds it.
         #[serde(skip)]
-        message: Arc<Message>,
+        message: Option<Arc<Message>>,
     },
     /// A call that a handler made through its context.
     Step {
@@ -81,6 +93,9 @@ pub enum Entry {
         /// Why it failed; absent if it did not.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// Whether the agent keeps something for the next message of the run.
+        #[serde(default, skip_serializing_if = "is_false")]
+        stateful: bool,
     },
     /// A handler panicked and its activation is started again.
     Restarted {
@@ -119,6 +134,89 @@ pub enum Entry {
         /// What happened.
         failure: Failure,
     },
+    /// A policy wants a human to decide on a message, or an effect is in doubt.
+    ApprovalRequested {
+        /// The run.
+        run_id: RunId,
+        /// The message that waits; the record of it holds the arguments.
+        message_id: MessageId,
+        /// The approval.
+        approval_id: ApprovalId,
+        /// When.
+        at: Timestamp,
+        /// SHA-256 over the canonical JSON (RFC 8785) of what is to be approved.
+        digest: Hash,
+        /// The policy that asks, with its version and the version of the whole set.
+        policy: Arc<str>,
+        /// That policy's version.
+        policy_version: Arc<str>,
+        /// The version of the policy set in force.
+        policy_set: Arc<str>,
+        /// Who may decide, how many, until when.
+        requirement: Requirement,
+        /// When the approval expires.
+        expires_at: Timestamp,
+    },
+    /// The approval has its one final status.
+    ApprovalDecided {
+        /// The run.
+        run_id: RunId,
+        /// The message that waited.
+        message_id: MessageId,
+        /// The approval.
+        approval_id: ApprovalId,
+        /// When the run took note of it.
+        at: Timestamp,
+        /// What was decided.
+        status: Status,
+        /// Who decided, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        decisions: Vec<Decision>,
+    },
+    /// What became of a tool call.
+    Effect {
+        /// The run.
+        run_id: RunId,
+        /// The tool call's message.
+        message_id: MessageId,
+        /// The tool.
+        tool: Arc<str>,
+        /// When.
+        at: Timestamp,
+        /// How far it is.
+        #[serde(flatten)]
+        effect: Effect,
+    },
+    /// Nothing in the run can go on before a human decides or a timer is due; it leaves the memory.
+    RunWaiting {
+        /// The run.
+        run_id: RunId,
+        /// When it was parked.
+        at: Timestamp,
+        /// When it goes on by itself.
+        wake_at: Timestamp,
+        /// The approvals that it waits for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<ApprovalId>,
+        /// The gathers that wait, so that each keeps its deadline.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gathers: Vec<Gathering>,
+    },
+    /// The run goes on after it was parked or after its process died.
+    RunResumed {
+        /// The run.
+        run_id: RunId,
+        /// When.
+        at: Timestamp,
+        /// The version of the policy set now in force.
+        policy_set: Arc<str>,
+        /// When the run expires now; time that it waited for a human does not count.
+        deadline: Timestamp,
+        /// How many records the run had before this one, on whatever chain.
+        records: u64,
+        /// How many messages it had.
+        messages: u64,
+    },
     /// The one outcome of the run.
     Outcome {
         /// The run.
@@ -144,54 +242,20 @@ pub enum Entry {
     },
 }
 
-/// A step and its result.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "call", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Call {
-    /// One request, one reply.
-    Ask {
-        /// The request.
-        request: MessageId,
-        /// The reply; absent if the call failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reply: Option<MessageId>,
-        /// Why the call failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        failure: Option<Failure>,
-    },
-    /// A scatter and gather, or a fan-in of kinds.
-    Gather {
-        /// The messages that arrived, in order.
-        arrived: Vec<MessageId>,
-        /// The legs that did not, and why.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        missing: Vec<crate::gather::Missing>,
-    },
-    /// The time of day that the handler was given.
-    Now {
-        /// The time.
-        value: Timestamp,
-    },
-    /// The random number that the handler was given.
-    Random {
-        /// The number, in hexadecimal so that no JSON reader rounds it.
-        value: String,
-    },
-    /// A wait.
-    Sleep {
-        /// How long in milliseconds.
-        duration_ms: u64,
-    },
-    /// Content that was stored.
-    Store {
-        /// Its hash.
-        blob: Hash,
-        /// Its size.
-        bytes: u64,
-        /// Its label.
-        label: Arc<Label>,
-    },
+/// The deadline of a gather that waits while its run is parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gathering {
+    /// The message that the handler works on.
+    pub cause: MessageId,
+    /// The number of the step.
+    pub number: u32,
+    /// When it ends with what has come.
+    pub until: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Entry {
@@ -199,7 +263,7 @@ impl Entry {
     #[must_use]
     pub fn run_id(&self) -> RunId {
         match self {
-            Self::Message { message } => message.run_id(),
+            Self::Message { message, .. } => message.run_id(),
             Self::RunStarted { run_id, .. }
             | Self::Verdict { run_id, .. }
             | Self::Step { run_id, .. }
@@ -207,6 +271,11 @@ impl Entry {
             | Self::Restarted { run_id, .. }
             | Self::DeadLetter { run_id, .. }
             | Self::Incident { run_id, .. }
+            | Self::ApprovalRequested { run_id, .. }
+            | Self::ApprovalDecided { run_id, .. }
+            | Self::Effect { run_id, .. }
+            | Self::RunWaiting { run_id, .. }
+            | Self::RunResumed { run_id, .. }
             | Self::Outcome { run_id, .. }
             | Self::RunEnd { run_id, .. } => *run_id,
         }
@@ -222,6 +291,23 @@ pub struct Record {
     pub prev_hash: Hash,
     /// The hash of this record.
     pub hash: Hash,
+    /// Position within the run, from 1, over all chains that the run has been on.
+    pub number: u64,
     /// What happened.
     pub entry: Entry,
+    /// The text that was hashed, if the record was read back from a store.
+    pub(crate) text: Option<Box<str>>,
+}
+
+impl Record {
+    /// The JSON text of the entry, exactly as it was hashed.
+    ///
+    /// # Errors
+    /// An entry that has no JSON form; those that were sealed have one.
+    pub fn text(&self) -> Result<Cow<'_, str>, serde_json::Error> {
+        match &self.text {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => serde_json::to_string(&self.entry).map(Cow::Owned),
+        }
+    }
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use crate::async_trait;
 
+use super::chain::Head;
 use super::record::Record;
+use super::restore::Corrupt;
+use crate::ids::RunId;
 
 /// Why the journal cannot be written or read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,23 +24,50 @@ pub enum Error {
         /// The first record that still is.
         first: u64,
     },
+    /// The store cannot be read.
+    #[error("the journal store cannot be read: {0}")]
+    Unreadable(String),
+    /// A record is not as it was written.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
 }
 
-/// Where sealed records go.
+/// Where sealed records go: one chain, which this process alone writes.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Takes the next records of the chain, in order, without waiting.
+    /// The end of the chain, as it was when the store was opened.
+    fn head(&self) -> Head;
+
+    /// Takes the next records of the chain, in order, without waiting. `texts` are the JSON texts
+    /// of their entries, exactly as hashed.
     ///
     /// # Errors
     /// [`Error::Unwritable`]; the chain then does not advance.
-    fn append(&self, records: &[Arc<Record>]) -> Result<(), Error>;
+    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error>;
 
     /// Returns once every record up to `seq` is durable.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`] if it will never be.
     async fn durable(&self, seq: u64) -> Result<(), Error>;
 
-    /// Up to `limit` records after `seq`, in order.
+    /// Whether the store keeps up. While it does not, no new run is admitted and no handler starts.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Returns once the store keeps up again.
+    async fn room(&self) {}
+
+    /// Up to `limit` records of this chain after `seq`, in order.
     ///
     /// # Errors
     /// [`Error::Pruned`] if some of them are no longer kept.
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Record>>, Error>;
+
+    /// Every record of a run in its order, on whatever chain, also those not yet durable.
+    async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error>;
+
+    /// Whether records outlive the process, so that a parked run need not be kept in memory.
+    fn is_durable(&self) -> bool;
 }

@@ -221,7 +221,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::memory::MemoryJournal;
-    use super::super::record::{Call, Entry};
+    use super::super::record::Entry;
+    use super::super::steps::{Call, Route};
     use super::super::store::Journal;
     use super::super::writer::{Close, Tally, Writer};
     use super::*;
@@ -261,6 +262,9 @@ mod tests {
                 at,
                 policy_set: "0123456789ab".into(),
                 deadline: at,
+                tenant: "t".into(),
+                subject: "s".into(),
+                agent: "a".into(),
             };
             writer.append(tally, [start]).unwrap();
         }
@@ -272,7 +276,7 @@ mod tests {
                     let payload = serde_json::json!({ "text": text });
                     let mut message = Specimen::new("k", "a", payload).message().unwrap();
                     message.run_id = *run_id;
-                    Entry::Message { message: Arc::new(message) }
+                    Entry::Message { route: Route::ROOT, message: Arc::new(message) }
                 }
                 Written::Random(value) => {
                     let call = Call::Random { value: format!("{value:016x}") };

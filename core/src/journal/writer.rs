@@ -44,7 +44,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn Journal>, taps: Taps) -> Self {
-        Self { chain: Mutex::new(Chain { head: Head::EMPTY, owed: Vec::new() }), store, taps }
+        let chain = Chain { head: store.head(), owed: Vec::new() };
+        Self { chain: Mutex::new(chain), store, taps }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Journal> {
@@ -68,27 +69,28 @@ impl Writer {
         tally: &Tally,
         entries: [Entry; N],
     ) -> Result<u64, Failure> {
-        let mut bodies = [Hash::ZERO; N];
-        for (body, entry) in bodies.iter_mut().zip(&entries) {
-            *body = body_hash(entry)?;
-        }
         let messages = entries.iter().filter(|entry| matches!(entry, Entry::Message { .. }));
         let messages = messages.count() as u64;
-        let mut chain = self.chain();
-        if tally.sealed.load(Ordering::Relaxed) {
-            return Err(Failure::RunEnded);
-        }
-        self.settle(&mut chain)?;
-        let mut next = chain.head;
-        let mut bodies = bodies.iter();
-        let records = entries.map(|entry| {
-            let body = bodies.next().copied().unwrap_or(Hash::ZERO);
-            Arc::new(advance(&mut next, body, entry))
-        });
-        self.commit(&mut chain, next, &records)?;
-        tally.records.fetch_add(N as u64, Ordering::Relaxed);
-        tally.messages.fetch_add(messages, Ordering::Relaxed);
-        Ok(next.seq)
+        written(entries, |entries, texts| {
+            let bodies = texts.map(Hash::of);
+            let mut chain = self.chain();
+            if tally.sealed.load(Ordering::Relaxed) {
+                return Err(Failure::RunEnded);
+            }
+            self.settle(&mut chain)?;
+            let mut next = chain.head;
+            let mut number = tally.records.load(Ordering::Relaxed);
+            let mut bodies = bodies.into_iter();
+            let records = entries.map(|entry| {
+                number += 1;
+                let body = bodies.next().unwrap_or(Hash::ZERO);
+                Arc::new(advance(&mut next, number, body, entry))
+            });
+            self.commit(&mut chain, next, &records, &texts)?;
+            tally.records.store(number, Ordering::Relaxed);
+            tally.messages.fetch_add(messages, Ordering::Relaxed);
+            Ok(next.seq)
+        })
     }
 
     /// Appends the outcome and the end record of a run, the last two it will ever have.
@@ -140,14 +142,17 @@ impl Writer {
             messages: owed.messages,
             duration_us: *duration_us,
         };
-        let (outcome_body, end_body) = (body_hash(&outcome)?, body_hash(&end)?);
-        let mut next = chain.head;
-        let records = [
-            Arc::new(advance(&mut next, outcome_body, outcome)),
-            Arc::new(advance(&mut next, end_body, end)),
-        ];
-        self.commit(chain, next, &records)?;
-        Ok(next.seq)
+        written([outcome, end], |[outcome, end], texts| {
+            let [outcome_body, end_body] = texts.map(Hash::of);
+            let mut next = chain.head;
+            let last = owed.records;
+            let records = [
+                Arc::new(advance(&mut next, last.saturating_sub(1), outcome_body, outcome)),
+                Arc::new(advance(&mut next, last, end_body, end)),
+            ];
+            self.commit(chain, next, &records, &texts)?;
+            Ok(next.seq)
+        })
     }
 
     fn commit(
@@ -155,9 +160,10 @@ impl Writer {
         chain: &mut Chain,
         next: Head,
         records: &[Arc<Record>],
+        texts: &[&[u8]],
     ) -> Result<(), Failure> {
         self.store
-            .append(records)
+            .append(records, texts)
             .map_err(|error| Failure::Journal { reason: error.to_string() })?;
         chain.head = next;
         // Under the lock, so that observers see records in journal order.
@@ -181,23 +187,32 @@ struct Owed {
     messages: u64,
 }
 
-fn advance(head: &mut Head, body: Hash, entry: Entry) -> Record {
+fn advance(head: &mut Head, number: u64, body: Hash, entry: Entry) -> Record {
     let (seq, prev_hash) = (head.seq + 1, head.hash);
     let hash = seal(seq, prev_hash, body);
     *head = Head { seq, hash };
-    Record { seq, prev_hash, hash, entry }
+    Record { seq, prev_hash, hash, number, entry, text: None }
 }
 
-fn body_hash(entry: &Entry) -> Result<Hash, Failure> {
-    BODY.with_borrow_mut(|buffer| {
-        buffer.clear();
-        serde_json::to_writer(&mut *buffer, entry).map_err(|error| Failure::Journal {
+/// Hands over the entries with their JSON texts.
+fn written<const N: usize, T>(
+    entries: [Entry; N],
+    then: impl FnOnce([Entry; N], [&[u8]; N]) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // Taken, not borrowed: what follows may have to write the ends that are owed.
+    let mut buffer = BODY.take();
+    buffer.clear();
+    let mut ends = [0; N];
+    for (end, entry) in ends.iter_mut().zip(&entries) {
+        serde_json::to_writer(&mut buffer, entry).map_err(|error| Failure::Journal {
             reason: format!("an entry has no JSON form: {error}"),
         })?;
-        let hash = Hash::of(buffer);
-        if buffer.capacity() > BODY_KEPT_BYTES {
-            *buffer = Vec::new();
-        }
-        Ok(hash)
-    })
+        *end = buffer.len();
+    }
+    let mut start = 0;
+    let done = then(entries, ends.map(|end| &buffer[std::mem::replace(&mut start, end)..end]));
+    if buffer.capacity() <= BODY_KEPT_BYTES {
+        BODY.set(buffer);
+    }
+    done
 }

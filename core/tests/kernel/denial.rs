@@ -172,7 +172,7 @@ async fn a_payload_from_outside_is_read_alike_by_policy_handler_and_journal() {
     let Outcome::Denied { .. } = &*outcome else { panic!("{outcome:?}") };
     let messages = desk.records().await;
     let sent = messages.iter().find_map(|record| match &record.entry {
-        Entry::Message { message } => Some(message.payload().text().to_owned()),
+        Entry::Message { message, .. } => Some(message.payload().text().to_owned()),
         _ => None,
     });
     assert_eq!(sent.unwrap(), r#"{"text":"f"}"#);

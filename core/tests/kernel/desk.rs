@@ -16,7 +16,9 @@ use genie_core::label::{Classification, Clearance, PERSONAL};
 use genie_core::limits::Limits;
 use genie_core::message::Message;
 use genie_core::outcome::Outcome;
-use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet, Redaction};
+use genie_core::policy::{
+    Facts, Judgement, Policy, PolicyError, PolicySet, Redaction, Requirement,
+};
 use genie_core::principal::{Authority, Identity, Principal};
 use genie_core::{
     Agent, AgentError, AgentSpec, Ask, Context, Failure, Governed, Payload, async_trait,
@@ -152,7 +154,10 @@ impl Policy for Words {
             return Err(PolicyError("the word is undecided".into()));
         }
         if text.contains("approval") {
-            return Ok(Judgement::RequireApproval { reason: "a human must see it".into() });
+            return Ok(Judgement::RequireApproval {
+                reason: "a human must see it".into(),
+                requirement: Requirement::default(),
+            });
         }
         crash_at(text);
         if text.contains("secret") {

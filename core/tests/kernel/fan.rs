@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use genie_core::context::Request;
 use genie_core::gather::Gathered;
+use genie_core::ids::RunId;
+use genie_core::journal::chain::Head;
 use genie_core::journal::{self, Journal, Record};
 use genie_core::kernel::Options;
 use genie_core::{Agent, AgentError, AgentSpec, Ask, Failure, Gather, async_trait};
@@ -231,7 +233,11 @@ struct Forgetful(AtomicUsize);
 
 #[async_trait]
 impl Journal for Forgetful {
-    fn append(&self, records: &[Arc<Record>]) -> Result<(), journal::Error> {
+    fn head(&self) -> Head {
+        Head::EMPTY
+    }
+
+    fn append(&self, records: &[Arc<Record>], _texts: &[&[u8]]) -> Result<(), journal::Error> {
         self.0.fetch_add(records.len(), Ordering::Relaxed);
         Ok(())
     }
@@ -242,6 +248,14 @@ impl Journal for Forgetful {
 
     async fn read(&self, _: u64, _: usize) -> Result<Vec<Arc<Record>>, journal::Error> {
         Ok(Vec::new())
+    }
+
+    async fn read_run(&self, _: RunId) -> Result<Vec<Arc<Record>>, journal::Error> {
+        Ok(Vec::new())
+    }
+
+    fn is_durable(&self) -> bool {
+        false
     }
 }
 

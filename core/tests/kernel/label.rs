@@ -31,7 +31,7 @@ fn reader(cleared: bool) -> &'static dyn Agent {
 async fn label_of(desk: &Desk, from: &str, kind: &str) -> Label {
     let records = desk.records().await;
     let found = records.iter().rev().find_map(|record| match &record.entry {
-        Entry::Message { message } if message.from() == from && message.kind() == kind => {
+        Entry::Message { message, .. } if message.from() == from && message.kind() == kind => {
             Some(message.label().clone())
         }
         _ => None,
@@ -87,7 +87,7 @@ async fn every_message_of_a_run_is_at_least_as_protected_as_its_root() {
     let root = root.with_category(PERSONAL);
     let mut messages = 0;
     for record in desk.records().await {
-        if let Entry::Message { message } = &record.entry {
+        if let Entry::Message { message, .. } = &record.entry {
             messages += 1;
             assert!(message.label().covers(&root), "{} from {}", message.kind(), message.from());
         }

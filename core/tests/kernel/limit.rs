@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use genie_core::blob::Blob;
+use genie_core::ids::RunId;
+use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::{self, Entry, Journal, Record};
 use genie_core::kernel::Options;
@@ -355,11 +357,15 @@ impl Disk {
 
 #[async_trait]
 impl Journal for Disk {
-    fn append(&self, records: &[Arc<Record>]) -> Result<(), journal::Error> {
+    fn head(&self) -> Head {
+        self.kept.head()
+    }
+
+    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), journal::Error> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(journal::Error::Unwritable("the disk is full".into()));
         }
-        self.kept.append(records)
+        self.kept.append(records, texts)
     }
 
     async fn durable(&self, _seq: u64) -> Result<(), journal::Error> {
@@ -369,6 +375,14 @@ impl Journal for Disk {
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Record>>, journal::Error> {
         self.kept.read(after, limit).await
+    }
+
+    async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, journal::Error> {
+        self.kept.read_run(run).await
+    }
+
+    fn is_durable(&self) -> bool {
+        false
     }
 }
 
@@ -439,7 +453,7 @@ struct Stuck;
 impl genie_core::blob::Blobs for Stuck {
     async fn put(
         &self,
-        _: genie_core::ids::RunId,
+        _: &genie_core::blob::Scope,
         _: Blob,
         _: Arc<genie_core::blob::Stored>,
     ) -> Result<(), genie_core::blob::Error> {
@@ -448,7 +462,7 @@ impl genie_core::blob::Blobs for Stuck {
 
     async fn get(
         &self,
-        _: genie_core::ids::RunId,
+        _: &genie_core::blob::Scope,
         _: Blob,
     ) -> Result<Option<Arc<genie_core::blob::Stored>>, genie_core::blob::Error> {
         std::future::pending().await

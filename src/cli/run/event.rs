@@ -29,7 +29,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
 fn data(entry: &Entry) -> Value {
     let mut data = json!(entry);
     match entry {
-        Entry::Verdict { message, .. } => data["message"] = json!(**message),
+        Entry::Verdict { message: Some(message), .. } => data["message"] = json!(**message),
         Entry::Outcome { outcome, .. } => {
             if let Outcome::Completed { answer, .. } = &**outcome {
                 data["answer"] = answer.value();

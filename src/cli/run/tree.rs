@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use genie_core::clock::Timestamp;
 use genie_core::ids::MessageId;
 use genie_core::journal::Entry;
-use genie_core::journal::record::Call;
+use genie_core::journal::steps::Call;
 use genie_core::message::Message;
 use genie_core::policy::{Decision, Verdict};
 use genie_core::tap::Event;
@@ -75,7 +75,9 @@ impl Tree {
                 self.now = Some(*at);
                 format!("{DIM}{:>TIME_LEN$}  run {run_id}{DIM:#}\n", "")
             }
-            Entry::Verdict { verdict, message, .. } => self.message(message, verdict),
+            Entry::Verdict { verdict, message: Some(message), .. } => {
+                self.message(message, verdict)
+            }
             Entry::Step { call: Call::Gather { missing, .. }, .. } => {
                 missing.iter().map(|leg| self.missing(&leg.leg, &leg.reason)).collect()
             }

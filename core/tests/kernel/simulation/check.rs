@@ -67,7 +67,7 @@ fn only_allowed_messages_arrived(records: &[Arc<Record>], trace: &Trace) {
     let mut decided: HashMap<MessageId, Decision> = HashMap::new();
     for record in records {
         match &record.entry {
-            Entry::Message { message } => {
+            Entry::Message { message, .. } => {
                 let known = addressed.insert(message.id(), message.to());
                 assert!(known.is_none(), "message {} is recorded twice", message.id());
             }

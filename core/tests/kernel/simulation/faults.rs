@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use genie_core::async_trait;
+use genie_core::ids::RunId;
+use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::{Error, Journal, Record};
 
@@ -42,12 +44,16 @@ impl Faulty {
 
 #[async_trait]
 impl Journal for Faulty {
-    fn append(&self, records: &[Arc<Record>]) -> Result<(), Error> {
+    fn head(&self) -> Head {
+        self.kept.head()
+    }
+
+    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
         let number = self.appends.fetch_add(1, Ordering::Relaxed);
         if self.refused.contains(&number) && !self.mended.load(Ordering::Relaxed) {
             return Err(Error::Unwritable("the dice said so".into()));
         }
-        self.kept.append(records)
+        self.kept.append(records, texts)
     }
 
     async fn durable(&self, _seq: u64) -> Result<(), Error> {
@@ -59,5 +65,13 @@ impl Journal for Faulty {
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Record>>, Error> {
         self.kept.read(after, limit).await
+    }
+
+    async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error> {
+        self.kept.read_run(run).await
+    }
+
+    fn is_durable(&self) -> bool {
+        false
     }
 }

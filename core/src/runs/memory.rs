@@ -1,0 +1,131 @@
+//! Runs in memory: what is parked is known here, the rest is read from the journal in memory.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Error, Query, Runs, Summary};
+use crate::async_trait;
+use crate::clock::Timestamp;
+use crate::ids::RunId;
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{Entry, Record};
+
+/// Runs of one process, over its journal in memory.
+#[derive(Debug)]
+pub struct MemoryRuns {
+    journal: Arc<MemoryJournal>,
+    parked: Mutex<BTreeSet<(Timestamp, RunId)>>,
+}
+
+impl MemoryRuns {
+    /// The runs that this journal records.
+    #[must_use]
+    pub fn over(journal: Arc<MemoryJournal>) -> Self {
+        Self { journal, parked: Mutex::default() }
+    }
+
+    fn parked(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, RunId)>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs among the kept records, oldest first.
+    fn summaries(&self) -> Vec<Summary> {
+        let mut runs: Vec<Summary> = Vec::new();
+        for record in self.journal.kept() {
+            note(&mut runs, &record);
+        }
+        runs
+    }
+}
+
+fn note(runs: &mut Vec<Summary>, record: &Record) {
+    if let Entry::RunStarted { run_id, at, tenant, subject, agent, .. } = &record.entry {
+        runs.push(Summary {
+            run_id: *run_id,
+            tenant: tenant.clone(),
+            subject: subject.clone(),
+            agent: agent.clone(),
+            status: "running".into(),
+            started_at: *at,
+            ended_at: None,
+            wake_at: None,
+        });
+        return;
+    }
+    let id = record.entry.run_id();
+    let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == id) else { return };
+    match &record.entry {
+        Entry::RunWaiting { wake_at, .. } => {
+            run.status = "waiting".into();
+            run.wake_at = Some(*wake_at);
+        }
+        Entry::RunResumed { .. } => {
+            run.status = "running".into();
+            run.wake_at = None;
+        }
+        Entry::Outcome { at, outcome, .. } => {
+            run.status = outcome.name().into();
+            run.ended_at = Some(*at);
+        }
+        _ => {}
+    }
+}
+
+#[async_trait]
+impl Runs for MemoryRuns {
+    async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<RunId>, Error> {
+        let mut parked = self.parked();
+        let due: Vec<_> =
+            parked.iter().take_while(|(wake_at, _)| *wake_at <= now).take(max).copied().collect();
+        for run in &due {
+            parked.remove(run);
+        }
+        Ok(due.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn claim_run(&self, run: RunId) -> Result<bool, Error> {
+        let mut parked = self.parked();
+        let before = parked.len();
+        parked.retain(|(_, held)| *held != run);
+        Ok(parked.len() < before)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.parked().first().map(|(wake_at, _)| *wake_at))
+    }
+
+    fn poll_every(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, Error> {
+        let found = self.summaries().into_iter().find(|summary| summary.run_id == run);
+        Ok(found.filter(|summary| &*summary.tenant == tenant))
+    }
+
+    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Summary>, Error> {
+        let mut listed = self.summaries();
+        listed.retain(|summary| {
+            &*summary.tenant == tenant
+                && query.status.as_ref().is_none_or(|status| *summary.status == **status)
+                && query.before.is_none_or(|before| summary.run_id < before)
+        });
+        listed.sort_by_key(|summary| std::cmp::Reverse(summary.run_id));
+        listed.truncate(query.limit);
+        Ok(listed)
+    }
+
+    /// Nobody else can see a run of this process.
+    async fn ask_to_cancel(&self, _: &str, _: RunId, _: &str) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn parked(&self, run: RunId, wake_at: Timestamp) {
+        self.parked().insert((wake_at, run));
+    }
+}

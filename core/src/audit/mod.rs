@@ -1,0 +1,8 @@
+//! The audit log: what lets anyone check the journal without trusting whoever keeps it.
+//!
+//! The records of a chain are the leaves of a Merkle tree ([`merkle`], stored as [`tiles`]); its
+//! head is signed as a [`checkpoint`], which is a signed [`note`]; a [`receipt`] proves from all of
+//! these how one run ended. Nothing here does I/O, knows the time or makes random numbers.
+
+pub mod merkle;
+pub mod tiles;

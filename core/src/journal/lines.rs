@@ -21,7 +21,7 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// The text that a line with these fields must have.
-pub(super) fn render(seq: u64, prev_hash: Hash, hash: Hash, body: &RawValue) -> String {
+pub(crate) fn render(seq: u64, prev_hash: Hash, hash: Hash, body: &RawValue) -> String {
     format!(
         "{{\"seq\":{seq},\"prev_hash\":\"{prev_hash}\",\"hash\":\"{hash}\",\"body\":{}}}",
         body.get()

@@ -114,7 +114,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree of `size` leaves whose incomplete tiles `read` gives, as [`Self::incomplete`] did.
+    /// A tree of `size` leaves whose incomplete tiles, those of [`TileId::edge_of`], `read` gives.
     ///
     /// Compare its head with the last checkpoint before it grows.
     ///
@@ -122,7 +122,7 @@ impl Tree {
     /// [`Error::Tile`] if one is missing or too short; a longer one is cut to what it was.
     pub fn resume(size: u64, read: impl Fn(TileId) -> Option<Vec<Hash>>) -> Result<Self, Error> {
         let mut edge = Vec::new();
-        for tile in TileId::last_of(size) {
+        for tile in TileId::edge_of(size) {
             let needed = tile.width(size);
             let mut hashes = if needed == 0 { None } else { read(tile) }.unwrap_or_default();
             if hashes.len() < needed {
@@ -176,7 +176,7 @@ impl Tree {
     /// The incomplete tiles at this size: what a store writes with a checkpoint beside the complete
     /// ones, so that proofs against it can be made and the tree can be resumed.
     pub fn incomplete(&self) -> impl Iterator<Item = Tile> {
-        let tiles = TileId::last_of(self.size).zip(&self.edge);
+        let tiles = TileId::edge_of(self.size).zip(&self.edge);
         let tiles = tiles.map(|(id, hashes)| Tile { id, hashes: hashes.clone() });
         tiles.filter(|tile| !tile.hashes.is_empty())
     }
@@ -217,10 +217,11 @@ pub fn verify_consistency(old: TreeHead, new: TreeHead, proof: &[Hash]) -> Resul
     }
     if old.size == 0 || old.size == new.size {
         // Nothing to prove: all trees follow the empty one, and a tree follows itself.
-        let expected = if old.size == 0 { TreeHead::empty().root } else { new.root };
-        return match proof {
-            [] if old.root == expected => Ok(()),
-            [] => Err(Error::OldRoot),
+        let sound = old.size > 0 || old == TreeHead::empty();
+        let same = old.size < new.size || old.root == new.root;
+        return match (proof, sound && same) {
+            ([], true) => Ok(()),
+            ([], false) => Err(Error::OldRoot),
             _ => Err(Error::Length),
         };
     }
@@ -451,6 +452,9 @@ mod tests {
         assert_eq!(verify_consistency(head(0), head(7), &[]), Ok(()));
         let other = TreeHead { size: 0, root: head(1).root };
         assert_eq!(follows(other, head(7), &[]), Error::OldRoot);
+        assert_eq!(follows(head(0), other, &[]), Error::OldRoot);
+        assert_eq!(follows(other, other, &[]), Error::OldRoot);
+        assert_eq!(verify_consistency(head(0), head(0), &[]), Ok(()));
         assert!(consistency_proof(7, 3, |_| Some(tile())).is_err());
     }
 }

@@ -45,11 +45,27 @@ impl TileId {
         usize::try_from(rest).map_or(TILE_WIDTH, |rest| rest.min(TILE_WIDTH))
     }
 
-    /// The tile at the right edge of each level, lowest first; it is empty if the one before it is
-    /// complete.
-    pub(super) fn last_of(size: u64) -> impl Iterator<Item = Self> {
+    /// The tile at the right edge of each level, lowest first; its width is 0 if the one before it
+    /// is complete.
+    pub fn edge_of(size: u64) -> impl Iterator<Item = Self> {
         let rows = (0_u8..8).take_while(move |level| row(size, *level) > 0);
         rows.map(move |level| Self { level, index: row(size, level) >> TILE_HEIGHT })
+    }
+}
+
+impl Tile {
+    /// The hashes one after the other, 32 bytes each, as tlog-tiles has them.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.hashes.iter().flat_map(|hash| hash.0).collect()
+    }
+
+    /// The hashes in the bytes of a tile; nothing if there are none, too many or half a one.
+    #[must_use]
+    pub fn hashes_in(bytes: &[u8]) -> Option<Vec<Hash>> {
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        let sound = rest.is_empty() && (1..=TILE_WIDTH).contains(&hashes.len());
+        sound.then(|| hashes.iter().copied().map(Hash).collect())
     }
 }
 
@@ -400,6 +416,18 @@ mod tests {
         }
         complete.sort();
         assert_eq!(completed(0, 70_000).collect::<Vec<_>>(), complete);
+    }
+
+    #[test]
+    fn a_tile_survives_its_bytes_and_nothing_else_is_one() {
+        let tile = Tile { id: TileId { level: 0, index: 0 }, hashes: leaves(256) };
+        let bytes = tile.to_bytes();
+        assert_eq!(bytes.len(), 8_192);
+        assert_eq!(Tile::hashes_in(&bytes), Some(tile.hashes.clone()));
+        assert_eq!(Tile::hashes_in(&bytes[..64]), Some(tile.hashes[..2].to_vec()));
+        assert_eq!(Tile::hashes_in(&bytes[..63]), None);
+        assert_eq!(Tile::hashes_in(&[]), None);
+        assert_eq!(Tile::hashes_in(&[0; 257 * 32]), None);
     }
 
     #[test]

@@ -182,8 +182,8 @@ mod tests {
         assert_eq!((note.text, note.signed_by), (TEXT, vec![&trusted[0]]));
         // The example of C2SP signed-note.
         let key = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
-        let note = "This is an example message.\n\n\u{2014} example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tn\
-                    agv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
+        let note = "This is an example message.\n\n\u{2014} example.com/foo Uw2QOkn8srV1yJGh2VYRl\
+                    L1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
         let trusted = [key.parse().unwrap()];
         assert_eq!(open(note, &trusted).unwrap().text, "This is an example message.\n");
     }

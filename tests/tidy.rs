@@ -67,7 +67,9 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
 }
 
 fn sources() -> Vec<String> {
-    let folders = ["agents", "benches", "core", "examples", "fuzz", "policies", "src", "tests"];
+    let folders = [
+        "adapters", "agents", "benches", "core", "examples", "fuzz", "policies", "src", "tests",
+    ];
     folders.iter().flat_map(|folder| files(folder, "rs")).collect()
 }
 
@@ -181,6 +183,8 @@ fn declared(line: &str) -> Option<&str> {
 #[test]
 fn every_file_is_part_of_its_crate() {
     let crates = [
+        ("adapters/store/src", "adapters/store/src/lib.rs"),
+        ("adapters/store/tests/store", "adapters/store/tests/store/main.rs"),
         ("agents", "agents/lib.rs"),
         ("policies", "policies/lib.rs"),
         ("core/src", "core/src/lib.rs"),

@@ -1,0 +1,100 @@
+//! The journal port over either database.
+
+use std::sync::Arc;
+
+use genie_core::async_trait;
+use genie_core::ids::RunId;
+use genie_core::journal::chain::Head;
+use genie_core::journal::restore::restore;
+use genie_core::journal::{Error, Journal, Record};
+
+use crate::checkpoints::Checkpoints;
+use crate::pool::{Pools, on};
+use crate::queue::Queue;
+use crate::rows;
+
+/// The chain that this process writes; without one, it only looks.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    pub(crate) id: i64,
+    pub(crate) head: Head,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// Records in a database.
+#[derive(Debug)]
+pub(crate) struct StoredJournal {
+    pub(crate) pools: Pools,
+    pub(crate) chain: Option<Chain>,
+}
+
+/// Why a process that only looks cannot write.
+pub(crate) const LOOKING: &str = "this process only looks at the database and owns no runs";
+
+impl StoredJournal {
+    fn chain(&self) -> Result<&Chain, Error> {
+        self.chain.as_ref().ok_or_else(|| Error::Unwritable(LOOKING.to_owned()))
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Unreadable(error.to_string())
+}
+
+#[async_trait]
+impl Journal for StoredJournal {
+    fn head(&self) -> Head {
+        self.chain.as_ref().map_or(Head::EMPTY, |chain| chain.head)
+    }
+
+    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
+        self.chain()?.queue.append(records, texts)
+    }
+
+    async fn durable(&self, seq: u64) -> Result<(), Error> {
+        self.chain()?.queue.durable(seq).await
+    }
+
+    fn has_room(&self) -> bool {
+        self.chain.as_ref().is_none_or(|chain| chain.queue.has_room())
+    }
+
+    async fn room(&self) {
+        if let Some(chain) = &self.chain {
+            chain.queue.room().await;
+        }
+    }
+
+    async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Record>>, Error> {
+        let chain = self.chain()?;
+        chain.queue.settled().await?;
+        // A verdict is read with the message before it.
+        let (first, count) = (after.saturating_sub(1), (limit as u64).saturating_add(1));
+        let audit = Checkpoints { pools: self.pools.clone(), own: Some(chain.id) };
+        let found = audit.rows(chain.id, first, count).await;
+        let found = found.map_err(|error| Error::Unreadable(error.to_string()))?;
+        let mut records = restore(found)?;
+        records.retain(|record| record.seq > after);
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error> {
+        if let Some(chain) = &self.chain {
+            chain.queue.settled().await?;
+        }
+        let sql = "SELECT r.seq, p.hash, r.hash, r.number, r.body FROM records r \
+                   LEFT JOIN records p ON p.chain = r.chain AND p.seq = r.seq - 1 \
+                   WHERE r.run_id = $1 ORDER BY r.number";
+        let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
+            sqlx::query_as(sql).bind(&run.0.as_bytes()[..]).fetch_all(pool).await
+        })
+        .map_err(unreadable)?;
+        let found = found.into_iter().map(rows::row).collect::<Result<Vec<_>, _>>();
+        Ok(restore(found.map_err(unreadable)?)?)
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+}

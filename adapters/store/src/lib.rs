@@ -1,0 +1,29 @@
+//! Genie's journal, runs, approvals and blobs on SQLite and PostgreSQL.
+//!
+//! A process that runs agents [opens](open) a database in [`Mode::Own`] and gets one chain of the
+//! journal, which it alone writes: [`queue`] takes records in without waiting, [`writer`] writes
+//! them in groups, [`group`] says what one transaction holds. The other ports read and write the
+//! tables directly; a query is written once for both databases unless they differ in it ([`pool`]).
+
+mod approvals;
+mod blobs;
+mod checkpoints;
+mod group;
+mod journal;
+mod open;
+mod pool;
+mod postgres;
+mod queue;
+mod rows;
+mod runs;
+mod schema;
+mod sqlite;
+mod stats;
+mod writer;
+
+pub use checkpoints::{ChainInfo, Checkpoint, Checkpoints, Error as AuditError, Tile};
+pub use open::{Location, Mode, OpenError, Opened, Options, migrate, open, revert, status};
+pub use schema::Status;
+pub use sqlx::Error as DatabaseError;
+pub use stats::{EntryType, Stats, Table};
+pub use writer::Retry;

@@ -1,0 +1,255 @@
+//! What waits to be written, in the order of the chain, and who waits until it is.
+//!
+//! What was taken in is never let go of before it is written, as long as the process lives. While
+//! the database refuses, nothing more is taken in and whoever waits is told so.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use genie_core::journal::chain::Head;
+use genie_core::journal::{Error, Record};
+use tokio::sync::{Notify, oneshot};
+
+use crate::group::{Change, Group, Item, Row};
+
+/// Most things and bytes in one transaction: enough that its fixed cost does not count, few enough
+/// that other writers of the database are not held up.
+const GROUP_ITEMS_MAX: usize = 4_096;
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// Whether the queue takes anything in.
+#[derive(Debug)]
+enum Standing {
+    Open,
+    /// The last attempt to write failed; it will be made again.
+    Failing(String),
+    /// Nothing will ever be written again.
+    Shut(String),
+}
+
+#[derive(Debug)]
+struct State {
+    standing: Standing,
+    items: VecDeque<Item>,
+    /// What is kept, that which is being written included.
+    bytes: usize,
+    /// The last record taken in, and the end of the chain in the database.
+    tail: u64,
+    durable: Head,
+    /// How many things were ever taken in, and written.
+    taken: u64,
+    written: u64,
+    waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<(), Error>>>>,
+}
+
+/// The queue in front of one chain.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    bytes_max: usize,
+    work: Notify,
+    room: Notify,
+}
+
+impl Queue {
+    /// A queue behind `head`, the end of the chain in the database.
+    pub(crate) fn new(head: Head, bytes_max: usize) -> Self {
+        let state = State {
+            standing: Standing::Open,
+            items: VecDeque::new(),
+            bytes: 0,
+            tail: head.seq,
+            durable: head,
+            taken: 0,
+            written: 0,
+            waiting: BTreeMap::new(),
+        };
+        Self { state: Mutex::new(state), bytes_max, work: Notify::new(), room: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in the next records of the chain.
+    pub(crate) fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
+        let mut items = Vec::with_capacity(records.len());
+        for (record, text) in records.iter().zip(texts) {
+            let body = str::from_utf8(text).map_err(|error| refused(&error.to_string()))?.into();
+            let Record { seq, hash, number, .. } = **record;
+            let row = Row { seq, run: record.entry.run_id(), number, hash, body };
+            items.push(Item::Record(row, Change::of(record)));
+        }
+        let mut state = self.state();
+        let in_order = (state.tail + 1..).zip(records).all(|(seq, record)| record.seq == seq);
+        if !in_order || items.len() != records.len() {
+            return Err(refused("the records do not follow the end of the chain"));
+        }
+        self.take_in(&mut state, items)?;
+        state.tail += records.len() as u64;
+        drop(state);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Takes in content and links; they are written before any record that comes after. Gives the
+    /// number of the last of them.
+    pub(crate) fn put(&self, items: Vec<Item>) -> Result<u64, Error> {
+        let mut state = self.state();
+        self.take_in(&mut state, items)?;
+        let taken = state.taken;
+        drop(state);
+        self.work.notify_one();
+        Ok(taken)
+    }
+
+    fn take_in(&self, state: &mut State, items: Vec<Item>) -> Result<(), Error> {
+        match &state.standing {
+            Standing::Open => {}
+            Standing::Failing(reason) | Standing::Shut(reason) => return Err(refused(reason)),
+        }
+        let bytes = items.iter().map(Item::bytes).sum::<usize>();
+        if state.bytes + bytes > self.bytes_max {
+            return Err(refused(&format!(
+                "{} bytes wait to be written and {} is the most; the database is too slow for \
+                 this load",
+                state.bytes, self.bytes_max
+            )));
+        }
+        state.bytes += bytes;
+        state.taken += items.len() as u64;
+        state.items.extend(items);
+        Ok(())
+    }
+
+    /// The number of the last thing that is in the database.
+    pub(crate) fn written(&self) -> u64 {
+        self.state().written
+    }
+
+    /// Whether less than half of what may wait does.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state().bytes <= self.bytes_max / 2
+    }
+
+    /// Returns once there is room, or nothing is taken in: whoever asks is told then.
+    pub(crate) async fn room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.is_open_and_full() {
+                room.await;
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn is_open_and_full(&self) -> bool {
+        let state = self.state();
+        matches!(state.standing, Standing::Open) && state.bytes > self.bytes_max / 2
+    }
+
+    /// Returns once the record is in the database, or an attempt to write it has failed.
+    pub(crate) async fn durable(&self, seq: u64) -> Result<(), Error> {
+        let told = {
+            let mut state = self.state();
+            if seq <= state.durable.seq {
+                return Ok(());
+            }
+            if let Standing::Failing(reason) | Standing::Shut(reason) = &state.standing {
+                return Err(refused(reason));
+            }
+            let (tell, told) = oneshot::channel();
+            state.waiting.entry(seq).or_default().push(tell);
+            told
+        };
+        told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
+    }
+
+    /// Returns once everything taken in before is in the database, or an attempt has failed.
+    pub(crate) async fn settled(&self) -> Result<(), Error> {
+        let tail = self.state().tail;
+        self.durable(tail).await
+    }
+
+    /// The next group to write, once there is something to write.
+    pub(crate) async fn next(&self) -> Group {
+        loop {
+            if let Some(group) = self.take() {
+                return group;
+            }
+            self.work.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Group> {
+        let mut state = self.state();
+        let (mut count, mut bytes) = (0, 0);
+        for item in state.items.iter().take(GROUP_ITEMS_MAX) {
+            bytes += item.bytes();
+            if count > 0 && bytes > GROUP_BYTES_MAX {
+                break;
+            }
+            count += 1;
+        }
+        let items: Vec<Item> = state.items.drain(..count).collect();
+        let before = state.durable;
+        drop(state);
+        (!items.is_empty()).then(|| Group::of(before, items))
+    }
+
+    /// Takes note that the group is in the database.
+    pub(crate) fn wrote(&self, group: &Group) {
+        let mut state = self.state();
+        state.durable = group.after;
+        state.written += group.items;
+        state.bytes -= group.bytes;
+        if let Standing::Failing(_) = state.standing {
+            state.standing = Standing::Open;
+        }
+        let later = state.waiting.split_off(&(group.after.seq + 1));
+        let served = std::mem::replace(&mut state.waiting, later);
+        drop(state);
+        for tell in served.into_values().flatten() {
+            // Whoever waited may have given up.
+            let _ = tell.send(Ok(()));
+        }
+        self.room.notify_waiters();
+    }
+
+    /// Refuses everything until the next group is written.
+    pub(crate) fn fail(&self, reason: String) {
+        self.refuse(Standing::Failing(reason));
+    }
+
+    /// Refuses everything from now on.
+    pub(crate) fn shut(&self, reason: String) {
+        self.refuse(Standing::Shut(reason));
+    }
+
+    fn refuse(&self, standing: Standing) {
+        let mut state = self.state();
+        if let Standing::Shut(_) = state.standing {
+            return;
+        }
+        let (Standing::Failing(reason) | Standing::Shut(reason)) = &standing else { return };
+        let error = refused(reason);
+        state.standing = standing;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for tell in waiting.into_values().flatten() {
+            let _ = tell.send(Err(error.clone()));
+        }
+        // So that whoever waits for room comes and is refused.
+        self.room.notify_waiters();
+    }
+
+    /// Whether nothing will ever be written again.
+    pub(crate) fn is_shut(&self) -> bool {
+        matches!(self.state().standing, Standing::Shut(_))
+    }
+}
+
+fn refused(reason: &str) -> Error {
+    Error::Unwritable(reason.to_owned())
+}

@@ -1,0 +1,119 @@
+//! The tables: how they come about, step by step, and how each step is taken back.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use crate::pool::{Db, on};
+
+/// One step with the texts for both databases.
+struct Step {
+    version: i64,
+    name: &'static str,
+    sqlite: Texts,
+    postgres: Texts,
+}
+
+struct Texts {
+    up: &'static str,
+    down: &'static str,
+}
+
+/// The steps, in order.
+const STEPS: [Step; 1] = [Step {
+    version: 1,
+    name: "journal",
+    sqlite: Texts {
+        up: include_str!("../../../migrations/sqlite/0001_journal.up.sql"),
+        down: include_str!("../../../migrations/sqlite/0001_journal.down.sql"),
+    },
+    postgres: Texts {
+        up: include_str!("../../../migrations/postgres/0001_journal.up.sql"),
+        down: include_str!("../../../migrations/postgres/0001_journal.down.sql"),
+    },
+}];
+
+/// A step, and whether this database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its number.
+    pub version: i64,
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Whether the database has it.
+    pub applied: bool,
+    /// Whether this program knows it; if not, a later one was here.
+    pub known: bool,
+}
+
+fn migrator(texts: impl Fn(&Step) -> &Texts) -> Migrator {
+    let step = |step: &Step| {
+        let Texts { up, down } = *texts(step);
+        let migration = |kind, text: &'static str| {
+            Migration::new(step.version, step.name.into(), kind, text.into_sql_str(), false)
+        };
+        [migration(MigrationType::ReversibleUp, up), migration(MigrationType::ReversibleDown, down)]
+    };
+    Migrator::with_migrations(STEPS.iter().flat_map(step).collect())
+}
+
+fn migrator_for(db: &Db) -> Migrator {
+    match db {
+        Db::Sqlite(_) => migrator(|step| &step.sqlite),
+        Db::Postgres(_) => migrator(|step| &step.postgres),
+    }
+}
+
+/// Takes every step that the database has not.
+pub(crate) async fn migrate(db: &Db) -> Result<(), MigrateError> {
+    let migrator = migrator_for(db);
+    on!(db, pool => migrator.run(pool).await)
+}
+
+/// Takes back the last `count` steps that the database has.
+pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), MigrateError> {
+    let applied: Vec<i64> = status(db)
+        .await?
+        .iter()
+        .rev()
+        .filter(|step| step.applied)
+        .map(|step| step.version)
+        .collect();
+    let target = applied.get(count).copied().unwrap_or(0);
+    let migrator = migrator_for(db);
+    on!(db, pool => migrator.undo(pool, target).await)
+}
+
+/// Every step that this program or the database knows, in order. Changes nothing.
+pub(crate) async fn status(db: &Db) -> Result<Vec<Status>, MigrateError> {
+    let migrator = migrator_for(db);
+    let table = match db {
+        Db::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        Db::Postgres(_) => {
+            "SELECT COUNT(*) FROM pg_tables \
+             WHERE tablename = '_sqlx_migrations' AND schemaname = ANY (current_schemas(false))"
+        }
+    };
+    let (tables,): (i64,) = on!(db, pool => sqlx::query_as(table).fetch_one(pool).await)?;
+    let mut applied: Vec<(i64, String)> = Vec::new();
+    if tables > 0 {
+        let sql = "SELECT version, description FROM _sqlx_migrations ORDER BY version";
+        applied = on!(db, pool => sqlx::query_as(sql).fetch_all(pool).await)?;
+    }
+    let mut steps: Vec<Status> = STEPS
+        .iter()
+        .map(|step| Status {
+            version: step.version,
+            name: step.name.into(),
+            applied: applied.iter().any(|(version, _)| *version == step.version),
+            known: true,
+        })
+        .collect();
+    for (version, name) in applied {
+        if !migrator.version_exists(version) {
+            steps.push(Status { version, name: name.into(), applied: true, known: false });
+        }
+    }
+    Ok(steps)
+}

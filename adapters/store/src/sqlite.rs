@@ -1,0 +1,151 @@
+//! SQLite: one file in a directory that one process owns, written in WAL mode, synced on commit.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use genie_core::journal::chain::{Hash, Head};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use crate::group::Group;
+use crate::pool::{Db, Owner, Pools};
+use crate::rows;
+use crate::writer::{ADVANCE, Fault, HEAD};
+
+mod insert;
+mod lock;
+
+use insert::Inserts;
+pub(crate) use lock::{Held, Locked, lock};
+
+/// The database within its directory.
+const FILE: &str = "genie.db";
+/// How long a statement waits for the writer of another process.
+const BUSY: Duration = Duration::from_secs(5);
+/// Connections that read: more than cores do not help.
+const READERS: u32 = 4;
+/// Measured with benches/journal.rs: fewer, larger pages suit rows of about a kilobyte.
+const PAGE_BYTES: u32 = 8_192;
+/// After so many pages (32 MiB) the log goes into the file: rarely enough that pages which many
+/// groups touch are copied once.
+const CHECKPOINT_PAGES: &str = "4096";
+
+/// The only chain of a file.
+pub(crate) const CHAIN: i64 = 1;
+
+/// The database of a directory.
+pub(crate) fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
+/// Connects to the database of a directory, and gives its writer by itself, too; `pages_max` bounds its size.
+pub(crate) async fn connect(
+    directory: &Path,
+    create: bool,
+    pages_max: Option<u32>,
+) -> Result<(Pools, SqlitePool), sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(file(directory))
+        .create_if_missing(create)
+        .page_size(PAGE_BYTES)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .disable_statement_logging();
+    let mut writing = options.clone();
+    if let Some(pages) = pages_max {
+        writing = writing.pragma("max_page_count", pages.to_string());
+    }
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(writing)
+        .await?;
+    let reading = options.pragma("query_only", "ON").create_if_missing(false);
+    let read = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .test_before_acquire(false)
+        .connect_lazy_with(reading);
+    let pools = Pools { read: Db::Sqlite(read), write: Db::Sqlite(write.clone()) };
+    Ok((pools, write))
+}
+
+/// Takes the chain of the file for this process; the lock on the directory is held.
+pub(crate) async fn own(pool: &SqlitePool, node: &str) -> Result<(Owner, Head), sqlx::Error> {
+    let sql = "INSERT INTO chains (id, node, epoch, head_seq, head_hash) VALUES (1, $1, 1, 0, $2) \
+               ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, node = excluded.node \
+               RETURNING epoch, head_seq, head_hash";
+    let query = sqlx::query_as(sql).bind(node).bind(&Hash::ZERO.0[..]);
+    let (epoch, seq, hash): (i64, i64, Vec<u8>) = query.fetch_one(pool).await?;
+    Ok((Owner { chain: CHAIN, epoch }, rows::head(seq, &hash)?))
+}
+
+/// Writes groups to a file.
+#[derive(Debug)]
+pub(crate) struct SqliteSink {
+    pool: SqlitePool,
+    owner: Owner,
+    directory: PathBuf,
+    inserts: Inserts,
+}
+
+impl SqliteSink {
+    pub(crate) fn new(pool: SqlitePool, owner: Owner, directory: PathBuf) -> Self {
+        Self { pool, owner, directory, inserts: Inserts::default() }
+    }
+
+    pub(crate) async fn write(&mut self, group: &Group) -> Result<(), Fault> {
+        match self.transact(group).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Fault::Fenced(format!(
+                "another process took over the chain in `{}`; start this one again",
+                self.directory.display()
+            ))),
+            Err(error) => Err(Fault::Refused(format!(
+                "{error}; see that `{}` has space and nobody else locks its database, writing goes \
+                 on by itself",
+                self.directory.display()
+            ))),
+        }
+    }
+
+    /// Writes the group in one transaction; `false` if the chain is no longer ours.
+    async fn transact(&self, group: &Group) -> Result<bool, sqlx::Error> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if !self.advance(&mut transaction, group).await? {
+            // A commit that was said to have failed may have done it already.
+            return Ok(self.head(&mut transaction).await? == Some(group.after));
+        }
+        self.inserts.write(&mut transaction, self.owner, group).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn advance(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        group: &Group,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query(ADVANCE).bind(rows::number(group.after.seq));
+        let query = query.bind(&group.after.hash.0[..]).bind(self.owner.chain);
+        let query = query.bind(self.owner.epoch).bind(rows::number(group.before.seq));
+        Ok(query.execute(&mut **transaction).await?.rows_affected() == 1)
+    }
+
+    /// The end of the chain as the database has it, if it is ours.
+    async fn head(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+    ) -> Result<Option<Head>, sqlx::Error> {
+        let query = sqlx::query_as(HEAD).bind(self.owner.chain).bind(self.owner.epoch);
+        let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut **transaction).await?;
+        found.map(|(seq, hash)| rows::head(seq, &hash)).transpose()
+    }
+}

@@ -1,0 +1,78 @@
+//! The one writer of a chain: takes what waits, writes it in one transaction, says so.
+//!
+//! While one group is being written the next gathers, so that the cost of a commit is shared by
+//! all that came in the meantime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::group::Group;
+use crate::postgres::PostgresSink;
+use crate::queue::Queue;
+use crate::sqlite::SqliteSink;
+
+/// Moves the end of a chain, if the chain is still ours and where we left it: the first statement
+/// of every transaction. It also holds up whoever wants to take the chain over until it is done.
+pub(crate) const ADVANCE: &str = "UPDATE chains SET head_seq = $1, head_hash = $2 \
+                                  WHERE id = $3 AND epoch = $4 AND head_seq = $5";
+/// The end of a chain, if the chain is ours.
+pub(crate) const HEAD: &str = "SELECT head_seq, head_hash FROM chains WHERE id = $1 AND epoch = $2";
+
+/// Why a group was not written.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Another process owns the chain: for good.
+    Fenced(String),
+    /// The database refused; it is asked again.
+    Refused(String),
+}
+
+/// Where groups go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Sqlite(SqliteSink),
+    Postgres(PostgresSink),
+}
+
+impl Sink {
+    async fn write(&mut self, group: &Group) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(sink) => sink.write(group).await,
+            Self::Postgres(sink) => sink.write(group).await,
+        }
+    }
+}
+
+/// How long to wait before the database is asked again: doubled each time up to the longest.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// The first wait.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+/// Writes whatever comes, until it is stopped or fenced.
+pub(crate) async fn run(queue: Arc<Queue>, mut sink: Sink, retry: Retry) {
+    loop {
+        let group = queue.next().await;
+        let mut wait = retry.first;
+        loop {
+            match sink.write(&group).await {
+                Ok(()) => break,
+                Err(Fault::Fenced(reason)) => {
+                    tracing::error!(reason, "the journal is closed for good");
+                    queue.shut(reason);
+                    return;
+                }
+                Err(Fault::Refused(reason)) => {
+                    tracing::error!(reason, wait_ms = wait.as_millis(), "the journal cannot write");
+                    queue.fail(reason);
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(retry.longest);
+                }
+            }
+        }
+        queue.wrote(&group);
+    }
+}

@@ -1,0 +1,30 @@
+//! One contract for every store: in memory, on SQLite and on PostgreSQL; then what only databases
+//! can do wrong.
+//!
+//! The PostgreSQL tests need `GENIE_TEST_POSTGRES_URL`; each makes a schema of its own there.
+
+mod journal;
+mod place;
+mod scribe;
+
+/// Runs each of the functions, which take a [`place::Place`], on both databases.
+macro_rules! on_each_database {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&crate::place::Place::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs PostgreSQL: scripts/test starts one"]
+            async fn $name() {
+                let place = crate::place::Place::postgres().await;
+                super::$name(&place).await;
+                place.remove().await;
+            })*
+        }
+    };
+}
+pub(crate) use on_each_database;

@@ -1,0 +1,81 @@
+//! Where a test keeps its database: a directory or a schema of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use genie_store::{Location, Mode, Opened, Options, Retry, open};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+
+pub(crate) struct Place {
+    pub(crate) location: Location,
+    schema: Option<String>,
+    _directory: Option<TempDir>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn server() -> String {
+    std::env::var("GENIE_TEST_POSTGRES_URL")
+        .expect("set GENIE_TEST_POSTGRES_URL to a PostgreSQL database that may be written to")
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(directory.path().join("data"));
+        Self { location, schema: None, _directory: Some(directory) }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let schema = format!("genie_test_{}_{count}", std::process::id());
+        let mut connection = PgConnection::connect(&server()).await.unwrap();
+        for sql in ["DROP SCHEMA IF EXISTS name CASCADE", "CREATE SCHEMA name"] {
+            let sql = AssertSqlSafe(sql.replace("name", &schema));
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        let server = server();
+        let mark = if server.contains('?') { '&' } else { '?' };
+        let location = Location::Postgres(format!("{server}{mark}options[search_path]={schema}"));
+        Self { location, schema: Some(schema), _directory: None }
+    }
+
+    /// Drops the schema; one of a test that failed stays to be looked at.
+    pub(crate) async fn remove(self) {
+        let Some(schema) = self.schema else { return };
+        let mut connection = PgConnection::connect(&server()).await.unwrap();
+        let sql = AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"));
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    }
+
+    pub(crate) async fn own(&self) -> Opened {
+        open(&self.location, Mode::Own, quick()).await.unwrap()
+    }
+
+    pub(crate) async fn look(&self) -> Opened {
+        open(&self.location, Mode::Look, quick()).await.unwrap()
+    }
+
+    /// Runs statements behind the store's back.
+    pub(crate) async fn tamper(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &self.location {
+            Location::Sqlite(directory) => {
+                let file = format!("sqlite://{}/genie.db", directory.display());
+                let mut connection = SqliteConnection::connect(&file).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Options for tests: what is waited for comes soon.
+pub(crate) fn quick() -> Options {
+    let (first, longest) = (Duration::from_millis(5), Duration::from_millis(20));
+    Options { retry: Retry { first, longest }, ..Options::default() }
+}

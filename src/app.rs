@@ -6,11 +6,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use genie_core::Agent;
+use genie_core::approval::MemoryApprovals;
 use genie_core::blob::MemoryBlobs;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
 use genie_core::policy::{EmptySet, Policy, PolicySet};
 use genie_core::principal::{Authority, Identity, Principal};
+use genie_core::runs::MemoryRuns;
+use genie_core::tool::Tool;
 
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
@@ -42,6 +45,7 @@ pub enum Error {
 pub struct App {
     config: Config,
     agents: Vec<&'static dyn Agent>,
+    tools: Vec<Arc<dyn Tool>>,
     policies: Vec<Arc<dyn Policy>>,
 }
 
@@ -49,7 +53,7 @@ impl App {
     /// Begins with a configuration and the built-in policies.
     #[must_use]
     pub fn build(config: Config) -> Self {
-        Self { config, agents: Vec::new(), policies: Vec::new() }
+        Self { config, agents: Vec::new(), tools: Vec::new(), policies: Vec::new() }
     }
 
     /// Adds agents.
@@ -63,6 +67,13 @@ impl App {
     #[must_use]
     pub fn agent(mut self, agent: &'static dyn Agent) -> Self {
         self.agents.push(agent);
+        self
+    }
+
+    /// Adds a tool that agents may call if their spec names it.
+    #[must_use]
+    pub fn tool(mut self, tool: impl Tool) -> Self {
+        self.tools.push(Arc::new(tool));
         self
     }
 
@@ -81,10 +92,14 @@ impl App {
         let mut policies = genie_policies::baseline();
         policies.extend(genie_policies::rules(self.config.policies.as_deref())?);
         policies.extend(self.policies);
+        let journal = Arc::new(MemoryJournal::keeping(self.config.journal_records_max));
         let (kernel, authority) = Kernel::start(Options {
             agents: self.agents,
+            tools: self.tools,
             policies: PolicySet::new(policies)?,
-            journal: Arc::new(MemoryJournal::keeping(self.config.journal_records_max)),
+            runs: Arc::new(MemoryRuns::over(journal.clone())),
+            approvals: Arc::new(MemoryApprovals::default()),
+            journal,
             blobs: Arc::new(MemoryBlobs::default()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),

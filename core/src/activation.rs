@@ -7,19 +7,21 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::bus::{Draft, Target, outcome_of};
+use crate::bus::{Draft, Judged, Target, outcome_of};
 use crate::context::{Context, Scene};
 use crate::failure::Failure;
 use crate::ids::MessageId;
 use crate::journal::Entry;
 use crate::journal::steps::{Pattern, Route};
 use crate::label::Label;
+use crate::outcome::Outcome;
 use crate::policy::panic_text;
 use crate::registry;
 use crate::run::{Caller, Delivery, Run, SlotId};
@@ -100,6 +102,9 @@ impl Actor for Activation {
         _wake: Wake,
         private: &mut Private,
     ) -> Result<(), ActorProcessingErr> {
+        while let Some(delivery) = self.run.next_again(self.slot) {
+            self.handle_one(&delivery, private).await;
+        }
         while let Some(delivery) = self.run.next(self.slot) {
             let started = tokio::time::Instant::now();
             let ended = self.handle_one(&delivery, private).await;
@@ -122,6 +127,10 @@ impl Activation {
 
     async fn handle_one(&self, delivery: &Delivery, private: &mut Private) -> Ended {
         let entry = self.entry();
+        let store = self.run.shared.writer.store();
+        if !store.has_room() {
+            store.room().await;
+        }
         let permit = Semaphore::acquire_owned(entry.slots.clone()).await.ok();
         if self.run.shared.taps.watched() {
             let data = json!({ "agent": &*entry.id, "message_id": delivery.message.id() });
@@ -141,20 +150,33 @@ impl Activation {
         });
         let handler = entry.agent.handle(delivery.message.clone(), &mut context);
         let handler = AssertUnwindSafe(handler).catch_unwind();
-        let result = tokio::time::timeout(entry.spec.handler_deadline, handler).await;
+        let result = self.within(entry.spec.handler_deadline, handler).await;
         let (untouched, replied) = (context.is_untouched(), context.has_replied());
         (private.own, private.seen) = context.into_private();
         match result {
-            Ok(Ok(Ok(()))) => Ended::Well { replied },
-            Ok(Ok(Err(error))) => Ended::Badly { failure: error.failure_of(&entry.id), replied },
-            Ok(Err(panic)) => {
+            Some(Ok(Ok(()))) => Ended::Well { replied },
+            Some(Ok(Err(error))) => Ended::Badly { failure: error.failure_of(&entry.id), replied },
+            Some(Err(panic)) => {
                 Ended::Panicked { reason: panic_text(panic.as_ref()), untouched, replied }
             }
-            Err(_) => {
+            None => {
                 let deadline_ms = entry.spec.handler_deadline.as_millis();
                 let deadline_ms = u64::try_from(deadline_ms).unwrap_or(u64::MAX);
                 let failure = Failure::HandlerDeadline { agent: entry.id.clone(), deadline_ms };
                 Ended::Badly { failure, replied }
+            }
+        }
+    }
+
+    /// Runs a handler under its deadline. Time in which it waits for a human or a timer does not
+    /// count: it begins anew afterwards.
+    async fn within<T>(&self, deadline: Duration, handler: impl Future<Output = T>) -> Option<T> {
+        let mut handler = std::pin::pin!(handler);
+        loop {
+            match tokio::time::timeout(deadline, handler.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_) if self.run.waits_outside(self.slot) => {}
+                Err(_) => return None,
             }
         }
     }
@@ -168,6 +190,10 @@ impl Activation {
         stateful: bool,
     ) -> Option<Crash> {
         let entry = self.entry();
+        if let Some(cause) = self.run.diverged.get() {
+            self.run.finish(Outcome::Failed { cause: cause.clone() }, Some(self.slot)).await;
+            return None;
+        }
         entry.counters.handled.fetch_add(1, Ordering::Relaxed);
         entry.counters.busy_us.fetch_add(took, Ordering::Relaxed);
         let (failure, replied, crash) = match ended {
@@ -229,7 +255,7 @@ impl Run {
     }
 
     /// A handler ended well without a reply: a failure only if someone waits for one.
-    async fn unanswered(self: &Arc<Self>, delivery: &Delivery, agent: &Arc<str>) {
+    pub(crate) async fn unanswered(self: &Arc<Self>, delivery: &Delivery, agent: &Arc<str>) {
         let failure = Failure::NoReply { agent: agent.clone() };
         match delivery.caller {
             Caller::Nobody => {}
@@ -246,7 +272,7 @@ impl Run {
         failure: Failure,
     ) -> Result<(), Failure> {
         let message = &delivery.message;
-        let second = self.govern(Draft {
+        let judged = self.govern(Draft {
             id: MessageId::derived(self.id, message.id(), FALLBACK_STEP, 0),
             route: Route { pattern: Pattern::Fallback, step: FALLBACK_STEP, leg: 0 },
             cause: Some(message.id()),
@@ -256,7 +282,18 @@ impl Run {
             body: message.payload().clone(),
             label: message.message().label.clone(),
             hops: message.hops().saturating_add(1),
-        })?;
+        });
+        let second = match judged? {
+            Judged::Fresh(second) | Judged::Recalled(second) => second,
+            Judged::Held(held) => {
+                return Err(Failure::Rejected {
+                    policy: held.approval.policy.clone(),
+                    policy_version: held.approval.policy_version.clone(),
+                    by: "nobody".into(),
+                    reason: "a message to a fallback cannot wait for a human".into(),
+                });
+            }
+        };
         let delivery = Delivery {
             message: second,
             request: delivery.request,
@@ -264,6 +301,7 @@ impl Run {
             chain: delivery.chain.clone(),
             after: Some(failure),
             restarts: 0,
+            again: false,
         };
         Box::pin(self.deliver(fallback, delivery)).await
     }

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{MessageId, RunId};
 use crate::journal::chain::Hash;
 use crate::policy::Requirement;
-use crate::principal::Principal;
+use crate::principal::Identity;
 
 mod memory;
 
@@ -249,19 +249,19 @@ impl Approval {
     /// [`Refusal`] if the decision does not count; nothing changes then.
     pub fn decide(
         &self,
-        by: &Principal,
+        by: &Identity,
         choice: Choice,
         reason: &str,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        let subject: Arc<str> = by.subject().into();
+        let subject: Arc<str> = by.subject.as_str().into();
         if self.status.is_final() && self.status != Status::Expired {
             return Err(Refusal::Decided { status: self.status.name() });
         }
         if self.status == Status::Expired || now >= self.expires_at {
             return Err(Refusal::Expired { at: self.expires_at });
         }
-        if !by.identity().roles.contains(&*self.requirement.role) {
+        if !by.roles.contains(&*self.requirement.role) {
             return Err(Refusal::Role { role: self.requirement.role.clone() });
         }
         if subject == self.requester && !self.requirement.requester_may {
@@ -313,6 +313,48 @@ impl Approval {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the approval store failed: {0}")]
 pub struct Error(pub String);
+
+/// Why a decision was not taken down.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DecideError {
+    /// There is no such approval in the decider's tenant.
+    #[error("there is no approval `{0}`; `genie approvals list` shows those that wait")]
+    NotFound(ApprovalId),
+    /// The decision does not count.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The approvals cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// Takes down one person's decision, once, whoever else decides at the same moment.
+///
+/// `digest` is that of the action as the person has seen it. The caller vouches that `by` was read
+/// from a verified credential.
+///
+/// # Errors
+/// [`DecideError`]; nothing has changed then.
+pub async fn decide(
+    store: &dyn Approvals,
+    by: &Identity,
+    id: ApprovalId,
+    digest: Option<Hash>,
+    (choice, reason): (Choice, &str),
+    now: Timestamp,
+) -> Result<Approval, DecideError> {
+    loop {
+        let approval = store.get(&by.tenant, id).await?.ok_or(DecideError::NotFound(id))?;
+        if digest.is_some_and(|seen| seen != approval.digest) {
+            return Err(Refusal::Digest.into());
+        }
+        let next = approval.decide(by, choice.clone(), reason, now)?;
+        if store.swap(&next).await? {
+            return Ok(next);
+        }
+        // Someone else was quicker: what counts now is decided on what they left.
+    }
+}
 
 /// Which approvals to list.
 #[derive(Debug, Clone, Default)]

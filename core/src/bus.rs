@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering;
 use ractor::Actor;
 
 use crate::activation::{Activation, Wake};
-use crate::failure::Failure;
+use crate::failure::{Denied, Failure};
+use crate::gate::Held;
 use crate::governed::Governed;
+use crate::history::Sent;
 use crate::ids::MessageId;
 use crate::journal::Entry;
 use crate::journal::chain::Hash;
@@ -21,13 +23,24 @@ use crate::outcome::Outcome;
 use crate::payload::Body;
 use crate::policy::{Decision, Facts, Verdict};
 use crate::redact;
-use crate::run::{Caller, Delivery, Run, Schedule, SlotId, WaitFor, Waited};
+use crate::run::{Caller, Delivery, Run, Schedule, SlotId, Wait, WaitFor, Waited};
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Agent(usize),
     User,
+    Tool(usize),
+}
+
+/// What the bus says of a message.
+pub(crate) enum Judged {
+    /// It may be delivered.
+    Fresh(Governed),
+    /// It was let through before the run was started again, and whoever gets it has it.
+    Recalled(Governed),
+    /// A human must decide first.
+    Held(Box<Held>),
 }
 
 /// What its sender gives of a message.
@@ -44,18 +57,21 @@ pub(crate) struct Draft {
 }
 
 impl Run {
-    /// Stamps, judges and records a message; what comes back may be delivered.
-    pub(crate) fn govern(&self, draft: Draft) -> Result<Governed, Failure> {
+    /// Stamps, judges and records a message.
+    pub(crate) fn govern(&self, draft: Draft) -> Result<Judged, Failure> {
+        if let Some(diverged) = self.diverged.get() {
+            return Err(diverged.clone());
+        }
+        if let Some(sent) = self.history.as_ref().and_then(|history| history.sent.get(&draft.id)) {
+            return self.recall(sent, &draft);
+        }
         let limit = self.shared.limits.messages_per_run_max;
         if self.messages.fetch_add(1, Ordering::Relaxed) >= limit {
             self.messages.fetch_sub(1, Ordering::Relaxed);
             let limit = u64::from(limit);
             return Err(Failure::Limit { limit: "messages_per_run_max".into(), value: limit });
         }
-        let to = match draft.to {
-            Target::Agent(index) => self.shared.registry.entry(index).id.clone(),
-            Target::User => self.shared.user.clone(),
-        };
+        let to = self.address(draft.to);
         let message = Message {
             id: draft.id,
             run_id: self.id,
@@ -72,15 +88,24 @@ impl Run {
             hops: draft.hops,
         };
         let verdict = self.shared.policies.evaluate(&message, &self.facts(draft.to, &message));
-        self.record(draft.route, message, verdict)
+        self.record(draft.route, draft.to, message, verdict)
     }
 
-    fn facts<'a>(&'a self, target: Target, message: &Message) -> Facts<'a> {
+    pub(crate) fn address(&self, target: Target) -> Arc<str> {
+        match target {
+            Target::Agent(index) => self.shared.registry.entry(index).id.clone(),
+            Target::User => self.shared.user.clone(),
+            Target::Tool(index) => self.shared.tools.entry(index).address.clone(),
+        }
+    }
+
+    pub(crate) fn facts<'a>(&'a self, target: Target, message: &Message) -> Facts<'a> {
         let shared = &*self.shared;
         Facts {
             recipient: match target {
                 Target::Agent(index) => &shared.registry.entry(index).recipient,
                 Target::User => &shared.user_recipient,
+                Target::Tool(index) => &shared.tools.entry(index).recipient,
             },
             kind: shared.registry.kind(message.kind()),
             run_tenant: self.principal.tenant(),
@@ -94,9 +119,10 @@ impl Run {
     fn record(
         &self,
         route: Route,
+        target: Target,
         mut message: Message,
         mut verdict: Arc<Verdict>,
-    ) -> Result<Governed, Failure> {
+    ) -> Result<Judged, Failure> {
         let mut original_sha256 = None;
         if !verdict.redactions.is_empty() {
             original_sha256 = Some(Hash::of(message.payload.text().as_bytes()));
@@ -115,26 +141,27 @@ impl Run {
             }
         }
         let message = Arc::new(message);
-        self.shared.writer.append(
-            &self.tally,
-            [
-                Entry::Message { route, message: message.clone() },
-                Entry::Verdict {
-                    run_id: self.id,
-                    message_id: message.id,
-                    verdict: verdict.clone(),
-                    original_sha256,
-                    message: Some(message.clone()),
-                },
-            ],
-        )?;
+        let sent = Entry::Message { route, message: message.clone() };
+        let judged = Entry::Verdict {
+            run_id: self.id,
+            message_id: message.id,
+            verdict: verdict.clone(),
+            original_sha256,
+            message: Some(message.clone()),
+        };
+        if verdict.decision == Decision::RequireApproval {
+            let held = self.hold(target, message, verdict, 0)?;
+            self.shared.writer.append(&self.tally, [sent, judged, held.requested()])?;
+            return Ok(Judged::Held(Box::new(held)));
+        }
+        self.shared.writer.append(&self.tally, [sent, judged])?;
         match verdict.decision {
-            Decision::Allow | Decision::Redact => Ok(Governed::new(message, verdict)),
-            Decision::RequireApproval => Err(Failure::ApprovalUnavailable {
-                policy: verdict.policy.clone(),
-                reason: verdict.reason.clone(),
-            }),
-            Decision::Deny => Err(verdict.denied().map_or(Failure::RunEnded, Failure::Denied)),
+            Decision::Allow | Decision::Redact => {
+                Ok(Judged::Fresh(Governed::new(message, verdict)))
+            }
+            Decision::Deny | Decision::RequireApproval => {
+                Err(verdict.denied().map_or(Failure::RunEnded, Failure::Denied))
+            }
         }
     }
 
@@ -148,15 +175,47 @@ impl Run {
         self.carry_out(schedule).await
     }
 
+    /// What became of a message that is recorded, for a handler that sends it once more.
+    fn recall(&self, sent: &Sent, draft: &Draft) -> Result<Judged, Failure> {
+        if !sent.is_of(&self.address(draft.to), &draft.kind, draft.body.text()) {
+            let recorded = format!("{} to {}", sent.message.kind(), sent.message.to());
+            let asked = format!("{} to {}", draft.kind, self.address(draft.to));
+            let asked = if asked == recorded { format!("another {asked}") } else { asked };
+            return Err(self.diverge(&draft.from, draft.route.step, recorded, asked));
+        }
+        let unjudged = || Failure::Journal { reason: "a message has no verdict".to_owned() };
+        let verdict = sent.verdict.clone().ok_or_else(unjudged)?;
+        match verdict.decision {
+            Decision::Deny => Err(verdict.denied().map_or(Failure::RunEnded, Failure::Denied)),
+            Decision::Allow | Decision::Redact => {
+                Ok(Judged::Recalled(Governed::new(sent.message.clone(), verdict)))
+            }
+            Decision::RequireApproval => self.recall_held(sent, draft.to, verdict),
+        }
+    }
+
+    /// Notes that a handler does not do again what it did before.
+    pub(crate) fn diverge(
+        &self,
+        agent: &Arc<str>,
+        step: u32,
+        recorded: String,
+        asked: String,
+    ) -> Failure {
+        let agent = agent.clone();
+        let failure = Failure::Nondeterministic { agent, step, recorded, asked };
+        self.diverged.get_or_init(|| failure).clone()
+    }
+
     /// Waits, in the name of the activation that sends, until the recipient's queue has room.
     pub(crate) async fn room(
-        &self,
+        self: &Arc<Self>,
         sender: SlotId,
         agent: usize,
         depth: u16,
     ) -> Result<(), Failure> {
         let bound = self.shared.limits.queued_per_activation_max;
-        let room = self.wait(sender, WaitFor::Room, None, |state| {
+        let room = self.wait(sender, Wait::on(WaitFor::Room), |state| {
             let mut slots = state.slots.iter();
             let full = slots.find(|slot| slot.agent == agent && slot.depth == depth);
             full.is_none_or(|slot| slot.inbox.queue.len() < bound).then_some(())
@@ -220,17 +279,10 @@ impl Run {
             return;
         };
         let sent = match self.govern(root) {
-            Ok(message) => {
-                let delivery = Delivery {
-                    request: message.id(),
-                    message,
-                    caller: Caller::Edge,
-                    chain: None,
-                    after: None,
-                    restarts: 0,
-                };
-                self.deliver(agent, delivery).await
+            Ok(Judged::Fresh(message) | Judged::Recalled(message)) => {
+                self.deliver(agent, Delivery::of(message, Caller::Edge, None)).await
             }
+            Ok(Judged::Held(held)) => self.hold_root(&held).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = sent {
@@ -257,6 +309,11 @@ impl Run {
 pub(crate) fn outcome_of(failure: Failure) -> Outcome {
     match failure {
         Failure::Denied(denied) => Outcome::Denied { denied },
+        Failure::Rejected { policy, policy_version, by, reason } => {
+            let reason = format!("`{by}` rejected it: {reason}").into();
+            Outcome::Denied { denied: Denied { policy, policy_version, reason } }
+        }
+        Failure::ApprovalExpired { expires_ms, .. } => Outcome::Expired { deadline_ms: expires_ms },
         cause => Outcome::Failed { cause },
     }
 }

@@ -17,6 +17,9 @@ pub struct Timestamp(i64);
 const MICROS_MAX: i64 = 253_402_300_799_999_999;
 
 impl Timestamp {
+    /// The last moment that can be written, for what has no end.
+    pub const NEVER: Self = Self(MICROS_MAX);
+
     /// The point that lies `micros` microseconds after the epoch, clamped to the years 1970–9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {

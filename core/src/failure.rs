@@ -26,13 +26,56 @@ pub enum Failure {
     /// A policy refused the message.
     #[error("{0}")]
     Denied(Denied),
-    /// A policy wants a human to approve the message, and nobody here can.
-    #[error("policy `{policy}` requires an approval, and no approver is configured: {reason}")]
-    ApprovalUnavailable {
+    /// A human was asked to approve the message and did not.
+    #[error("`{by}` rejected it: {reason}")]
+    Rejected {
         /// The policy that asked for the approval.
         policy: Arc<str>,
-        /// Why it did.
+        /// That policy's version.
+        policy_version: Arc<str>,
+        /// Who rejected it.
+        by: Arc<str>,
+        /// Why.
         reason: Arc<str>,
+    },
+    /// Nobody decided in time.
+    #[error("nobody approved it within {expires_ms} ms, as policy `{policy}` requires")]
+    ApprovalExpired {
+        /// The policy that asked for the approval.
+        policy: Arc<str>,
+        /// How long it waited in milliseconds.
+        expires_ms: u64,
+    },
+    /// The arguments of a tool do not follow its schema.
+    #[error("the tool `{tool}` cannot be called so: {reason}")]
+    BadArguments {
+        /// The tool.
+        tool: Arc<str>,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The tool did not do it.
+    #[error("the tool `{tool}` failed: {reason}")]
+    Tool {
+        /// The tool.
+        tool: Arc<str>,
+        /// What it said.
+        reason: String,
+    },
+    /// The handler does not do again what it did before its process stopped.
+    #[error(
+        "agent `{agent}` is not deterministic: at step {step} it did `{recorded}` before and asks \
+         for `{asked}` now; make what it does depend on its messages and its context only"
+    )]
+    Nondeterministic {
+        /// The agent.
+        agent: Arc<str>,
+        /// The number of the step.
+        step: u32,
+        /// What is recorded of the step.
+        recorded: String,
+        /// What the handler asks for.
+        asked: String,
     },
     /// The agent's handler returned an error.
     #[error("agent `{agent}` failed: {reason}")]
@@ -113,7 +156,11 @@ impl Failure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Denied(_) => "denied",
-            Self::ApprovalUnavailable { .. } => "approval_unavailable",
+            Self::Rejected { .. } => "rejected",
+            Self::ApprovalExpired { .. } => "approval_expired",
+            Self::BadArguments { .. } => "bad_arguments",
+            Self::Tool { .. } => "tool",
+            Self::Nondeterministic { .. } => "nondeterministic",
             Self::Failed { .. } => "failed",
             Self::Panicked { .. } => "panicked",
             Self::HandlerDeadline { .. } => "handler_deadline",

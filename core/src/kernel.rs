@@ -2,43 +2,53 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use ractor::{Actor, ActorCell, ActorRef};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
+use crate::approval::{self, Approval, ApprovalId, Approvals, Choice, DecideError};
 use crate::ask::{Ask, Refused, Running};
 use crate::blob::{Blob, Blobs, Stored};
 use crate::bus::{Draft, Target, outcome_of, user_address};
 use crate::clock::{Clock, Timestamp};
 use crate::failure::Failure;
 use crate::ids::{Ids, MessageId, RunId};
-use crate::journal::chain::Head;
+use crate::journal::chain::{Hash, Head};
 use crate::journal::steps::Route;
 use crate::journal::writer::Writer;
 use crate::journal::{Entry, Journal};
+use crate::keeper::{Parked, keep};
 use crate::label::{Clearance, Label};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::policy::{PolicySet, Recipient};
-use crate::principal::{Authority, Principal};
+use crate::principal::{Authority, Identity, Principal};
 use crate::registry::{self, Health, Registry};
 use crate::run::{Birth, Run};
+use crate::runs::Runs;
 use crate::supervisor::Genie;
 use crate::tap::{Tap, Taps};
 use crate::tasks::Tasks;
+use crate::tool::{Tool, Tools};
 
 /// Everything that a kernel is made of.
 pub struct Options {
     /// The agents, in the order in which they are listed.
     pub agents: Vec<&'static dyn Agent>,
+    /// The tools that they may call.
+    pub tools: Vec<Arc<dyn Tool>>,
     /// The policies in force.
     pub policies: PolicySet,
     /// Where records go.
     pub journal: Arc<dyn Journal>,
+    /// Who owns which run.
+    pub runs: Arc<dyn Runs>,
+    /// Where approvals wait.
+    pub approvals: Arc<dyn Approvals>,
     /// Where large content goes.
     pub blobs: Arc<dyn Blobs>,
     /// The time of day.
@@ -80,10 +90,18 @@ pub(crate) struct Shared {
     pub(crate) public: Arc<Label>,
     pub(crate) tasks: Tasks,
     pub(crate) ready: Notify,
-    policy_set: Arc<str>,
-    realm: u64,
-    runs: DashMap<RunId, Arc<Run>>,
-    in_flight: AtomicUsize,
+    pub(crate) policy_set: Arc<str>,
+    pub(crate) realm: u64,
+    pub(crate) tools: Tools,
+    pub(crate) approvals: Arc<dyn Approvals>,
+    pub(crate) run_index: Arc<dyn Runs>,
+    pub(crate) runs: DashMap<RunId, Arc<Run>>,
+    pub(crate) parked: DashMap<RunId, Parked>,
+    /// A parked run may be due earlier than the keeper knows.
+    pub(crate) woken: Notify,
+    /// What was left unfinished before this kernel started is at work.
+    pub(crate) caught_up: CancellationToken,
+    pub(crate) in_flight: AtomicUsize,
     idle: Notify,
     draining: AtomicBool,
     supervisors: Vec<RwLock<Option<ActorCell>>>,
@@ -112,9 +130,31 @@ impl Shared {
     }
 
     /// Gives back a place among the runs in flight.
-    fn vacate(&self) {
+    pub(crate) fn vacate(&self) {
         if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_waiters();
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whoever asked for a run of which not even the request is on record.
+    pub(crate) fn nobody(&self) -> Principal {
+        Authority::new(self.realm).admit(Identity::default())
+    }
+
+    /// Ends a run, in memory or parked, as cancelled; `false` if it is not ours.
+    pub(crate) async fn cancel(self: &Arc<Self>, run: RunId, reason: String) -> bool {
+        let outcome = Outcome::Cancelled { reason };
+        let live = self.runs.get(&run).map(|run| run.clone());
+        match live {
+            Some(run) => {
+                run.finish(outcome, None).await;
+                true
+            }
+            None => self.end_parked(run, outcome).await,
         }
     }
 
@@ -135,7 +175,9 @@ pub struct Kernel {
 impl Kernel {
     /// Starts the supervision tree and gives the one right to admit principals.
     pub async fn start(options: Options) -> Result<(Self, Authority), Error> {
-        let registry = Registry::new(&options.agents)?;
+        let mut registry = Registry::new(&options.agents)?;
+        let tools = Tools::new(&options.tools)?;
+        registry.link_tools(&tools)?;
         let taps = Taps::new(options.limits.tap_events_max);
         // Zero is the realm of specimens, which no kernel admits.
         let realm = options.ids.random().max(1);
@@ -162,7 +204,13 @@ impl Kernel {
             tasks: Tasks::default(),
             ready: Notify::new(),
             realm,
+            tools,
+            approvals: options.approvals,
+            run_index: options.runs,
             runs: DashMap::new(),
+            parked: DashMap::new(),
+            woken: Notify::new(),
+            caught_up: CancellationToken::new(),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
             draining: AtomicBool::new(false),
@@ -171,6 +219,7 @@ impl Kernel {
         let (root, _) =
             Actor::spawn(None, genie, ()).await.map_err(|error| Error::Tree(error.to_string()))?;
         shared.ready.notified().await;
+        shared.tasks.spawn(keep(shared.clone()));
         Ok((Self { shared, root }, Authority::new(realm)))
     }
 
@@ -194,16 +243,18 @@ impl Kernel {
                 started: now,
                 deadline: now.plus(lasts),
                 expires: Instant::now() + lasts,
+                before: Vec::new(),
+                history: None,
             },
-            sender,
+            Some(sender),
         ));
         shared.runs.insert(run_id, run.clone());
-        self.begin(run, agent, ask, now, lasts).await;
+        self.begin(run, agent, ask, now).await;
         Ok(Running { run_id, outcome })
     }
 
     /// Stores the content, records the start, watches the deadline and sends the root message.
-    async fn begin(&self, run: Arc<Run>, agent: usize, ask: Ask, now: Timestamp, lasts: Duration) {
+    async fn begin(&self, run: Arc<Run>, agent: usize, ask: Ask, now: Timestamp) {
         let shared = &self.shared;
         let started = Entry::RunStarted {
             run_id: run.id,
@@ -218,7 +269,7 @@ impl Kernel {
             return run.finish(Outcome::Failed { cause }, None).await;
         }
         // Before anything that may wait: a run always ends, also if whoever asks goes away now.
-        self.watch(&run, lasts);
+        run.watch();
         let label = match self.store_content(&run, ask.content, ask.label).await {
             Ok(label) => label,
             Err(cause) => return run.finish(outcome_of(cause), None).await,
@@ -237,21 +288,6 @@ impl Kernel {
             hops: 0,
         })
         .await;
-    }
-
-    /// Ends the run at its deadline.
-    fn watch(&self, run: &Arc<Run>, lasts: Duration) {
-        let run = run.clone();
-        self.shared.tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                () = run.ended.cancelled() => {}
-                () = tokio::time::sleep_until(run.expires) => {
-                    let deadline_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-                    run.finish(Outcome::Expired { deadline_ms }, None).await;
-                }
-            }
-        });
     }
 
     /// Keeps the content of a request under a label that its inspection may raise.
@@ -294,6 +330,9 @@ impl Kernel {
     fn admit(&self) -> Result<(), Refused> {
         let shared = &self.shared;
         let overloaded = |limit| Refused::Overloaded { limit, retry_after_ms: 1_000 };
+        if !shared.writer.store().has_room() {
+            return Err(overloaded("journal_backlog"));
+        }
         let bound = shared.limits.queued_per_agent_max;
         let mut entries = shared.registry.entries().iter();
         if entries.any(|entry| entry.counters.queued.load(Ordering::Relaxed) >= bound) {
@@ -313,17 +352,70 @@ impl Kernel {
         Err(refused)
     }
 
-    /// Cancels a run of the principal's tenant; `false` if there is none in flight.
+    /// Cancels a run of the principal's tenant, at work or parked; `false` if there is none that
+    /// has not ended. A run at work in another process ends there, soon.
     pub async fn cancel(&self, principal: &Principal, run: RunId, reason: &str) -> bool {
-        let found = self.shared.runs.get(&run).map(|run| run.clone());
-        let ours = |run: &Arc<Run>| {
-            principal.realm() == self.shared.realm && run.principal.tenant() == principal.tenant()
-        };
-        let Some(run) = found.filter(ours) else {
+        let (shared, tenant) = (&self.shared, principal.tenant());
+        if principal.realm() != shared.realm {
             return false;
+        }
+        let live = shared.runs.get(&run).map(|run| run.principal.tenant() == tenant);
+        let ours = match live {
+            Some(ours) => ours,
+            None => matches!(shared.run_index.get(tenant, run).await, Ok(Some(_))),
         };
-        run.finish(Outcome::Cancelled { reason: reason.to_owned() }, None).await;
-        true
+        if !ours {
+            return false;
+        }
+        let asked = || shared.run_index.ask_to_cancel(tenant, run, reason);
+        shared.cancel(run, reason.to_owned()).await || asked().await.unwrap_or(false)
+    }
+
+    /// Takes down a human's decision and lets the run go on.
+    ///
+    /// `digest` is that of the action as the human has seen it.
+    ///
+    /// # Errors
+    /// [`DecideError`] if the decision does not count.
+    pub async fn decide(
+        &self,
+        principal: &Principal,
+        id: ApprovalId,
+        digest: Option<Hash>,
+        (choice, reason): (Choice, &str),
+    ) -> Result<Approval, DecideError> {
+        let shared = &self.shared;
+        if principal.realm() != shared.realm {
+            return Err(DecideError::NotFound(id));
+        }
+        let (by, now) = (principal.identity(), shared.clock.now());
+        let said = (choice, reason);
+        let decided = approval::decide(&*shared.approvals, by, id, digest, said, now).await?;
+        shared.decided(&decided).await;
+        Ok(decided)
+    }
+
+    /// The approvals.
+    #[must_use]
+    pub fn approvals(&self) -> &Arc<dyn Approvals> {
+        &self.shared.approvals
+    }
+
+    /// The runs, also those of other processes over the same store.
+    #[must_use]
+    pub fn runs(&self) -> &Arc<dyn Runs> {
+        &self.shared.run_index
+    }
+
+    /// The registered tools.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.shared.tools
+    }
+
+    /// Returns once the runs that an earlier process left unfinished are at work again.
+    pub async fn caught_up(&self) {
+        self.shared.caught_up.cancelled().await;
     }
 
     /// Observes everything that is recorded from now on.
@@ -370,7 +462,7 @@ impl Kernel {
     }
 
     /// Returns when no run is in flight.
-    async fn idle(&self) {
+    pub async fn idle(&self) {
         loop {
             let notified = self.shared.idle.notified();
             if self.runs_in_flight() == 0 {
@@ -380,8 +472,9 @@ impl Kernel {
         }
     }
 
-    /// Stops admitting, lets runs end for as long as the drain bound allows, cancels what is left,
-    /// and stops the tree. Returns how many runs were cancelled.
+    /// Stops admitting, lets runs end for as long as the drain bound allows, and stops the tree.
+    /// What is left then is cancelled, or, if it is durably on record, left for the next process.
+    /// Returns how many runs were left.
     pub async fn drain(&self) -> usize {
         let shared = &self.shared;
         shared.draining.store(true, Ordering::SeqCst);
@@ -389,12 +482,16 @@ impl Kernel {
         let mut left: Vec<Arc<Run>> =
             if in_time { Vec::new() } else { shared.runs.iter().map(|run| run.clone()).collect() };
         left.sort_by_key(|run| run.id);
-        for run in &left {
-            let reason = "the installation is shutting down".to_owned();
-            run.finish(Outcome::Cancelled { reason }, None).await;
+        // What is on record is taken up by the next process; what is not would be lost.
+        if !shared.writer.store().is_durable() {
+            for run in &left {
+                let reason = "the installation is shutting down".to_owned();
+                run.finish(Outcome::Cancelled { reason }, None).await;
+            }
         }
-        let durable = tokio::time::timeout(shared.limits.drain, self.idle()).await;
-        if durable.is_err() || shared.writer.pay().is_err() {
+        let kept = shared.writer.store().is_durable();
+        let ended = kept || tokio::time::timeout(shared.limits.drain, self.idle()).await.is_ok();
+        if !ended || shared.writer.pay().is_err() {
             tracing::error!("the journal refuses the end of some runs");
         }
         let stopped = self.root.stop_and_wait(None, Some(shared.limits.drain)).await;

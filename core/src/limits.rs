@@ -9,6 +9,15 @@ use std::time::Duration;
 /// short enough that a hung handler is noticed.
 pub const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Longest time one attempt at a tool may take, unless its spec says otherwise.
+pub const TOOL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Most attempts at a tool that may be called again; the fourth rarely fares better than the third.
+pub const TOOL_ATTEMPTS_MAX: u32 = 3;
+
+/// Wait before the second attempt at a tool; doubles with each further one.
+pub const TOOL_BACKOFF: Duration = Duration::from_millis(100);
+
 /// Most handlers of one agent at work at once, over all runs. Handlers that wait for a reply do not
 /// count, so that waiting can never block progress.
 pub const HANDLERS_PER_AGENT_MAX: usize = 256;
@@ -44,6 +53,9 @@ pub struct Limits {
     pub failures_per_run_max: usize,
     /// Longest life of a run unless the request asks for less.
     pub run_deadline: Duration,
+    /// A run that waits for a human or a timer leaves the memory if it will wait for longer than
+    /// this: less is not worth the way back.
+    pub park_after: Duration,
     /// Most events that a slow observer may lag behind before it must catch up from the journal.
     pub tap_events_max: usize,
     /// Longest time that a graceful drain waits before it cancels what is left.
@@ -63,6 +75,7 @@ impl Default for Limits {
             blobs_per_run_bytes_max: 512 * 1_024 * 1_024,
             failures_per_run_max: 64,
             run_deadline: Duration::from_mins(1),
+            park_after: Duration::from_secs(5),
             tap_events_max: 4_096,
             drain: Duration::from_secs(10),
         }

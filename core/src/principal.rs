@@ -71,6 +71,11 @@ impl Principal {
         &self.identity.identity
     }
 
+    /// The same principal, admitted by another kernel.
+    pub(crate) fn in_realm(&self, realm: u64) -> Self {
+        Self { identity: self.identity.clone(), realm }
+    }
+
     /// The kernel that admitted this principal; another kernel refuses it.
     pub(crate) fn realm(&self) -> u64 {
         self.realm

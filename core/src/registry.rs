@@ -10,6 +10,7 @@ use crate::agent::Agent;
 use crate::message::USER;
 use crate::policy::Recipient;
 use crate::spec::{AgentSpec, KindSpec};
+use crate::tool::{ToolCall, ToolResult, Tools};
 
 /// Why a set of agents cannot be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,23 @@ pub enum Error {
     /// An id is not written as an id.
     #[error("`{0}` is not an agent id: use lower-case letters, digits and `_`, e.g. `forecaster`")]
     BadId(String),
+    /// A name is not written as a tool's name.
+    #[error(
+        "`{0}` is not a tool name: use lower-case letters, digits, `_` and `.`, e.g. \
+         `payment.transfer`"
+    )]
+    BadTool(String),
+    /// Two tools have the same name.
+    #[error("the tool name `{0}` is taken; names are unique")]
+    TakenTool(String),
+    /// An agent wants to use a tool that is not registered.
+    #[error("agent `{agent}` uses the tool `{tool}`, which is not registered")]
+    NoTool {
+        /// The agent.
+        agent: String,
+        /// The tool.
+        tool: String,
+    },
     /// Two agents declare one kind with different payload types.
     #[error("the kind `{kind}` has two payload types: in `{first}` and in `{second}`")]
     KindConflict {
@@ -123,6 +141,20 @@ impl Registry {
         }
         registry.link_fallbacks()?;
         Ok(registry)
+    }
+
+    /// Adds the kinds of tool calls and checks that every tool that an agent uses is there.
+    pub(crate) fn link_tools(&mut self, tools: &Tools) -> Result<(), Error> {
+        for kind in [KindSpec::of::<ToolCall>(), KindSpec::of::<ToolResult>()] {
+            self.declare(&kind, "a tool")?;
+        }
+        for entry in &self.entries {
+            if let Some(tool) = entry.spec.tools.iter().find(|tool| tools.resolve(tool).is_none()) {
+                let (agent, tool) = (entry.id.to_string(), (*tool).to_owned());
+                return Err(Error::NoTool { agent, tool });
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, agent: &'static dyn Agent) -> Result<(), Error> {

@@ -2,13 +2,16 @@
 //!
 //! Everything that must be decided together is under one short lock per run: who is at work, who
 //! waits, what has arrived. When no activation can make progress by itself any more, those who wait
-//! wait in vain: they are told so one by one, at once instead of at a deadline.
+//! wait in vain: they are told so one by one, at once instead of at a deadline. If they wait for a
+//! human or a timer that is far away, the run leaves the memory.
 
 mod ending;
+mod parking;
+mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
@@ -16,16 +19,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::activation::Wake;
+use crate::approval::{ApprovalId, Decision, Status};
 use crate::blob::Scope;
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::governed::Governed;
+use crate::history::History;
 use crate::ids::{MessageId, RunId};
+use crate::journal::Record;
 use crate::journal::writer::Tally;
 use crate::kernel::Shared;
 use crate::label::Label;
 use crate::outcome::Outcome;
 use crate::principal::Principal;
+use crate::recovery::joined;
+
+pub(crate) use waiting::{Wait, WaitFor, Waited};
 
 /// The place of one activation within its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +69,17 @@ pub(crate) struct Delivery {
     /// Why the agent before failed, if this is the fallback's turn.
     pub(crate) after: Option<Failure>,
     pub(crate) restarts: u32,
+    /// Whether it was handled before the run was started again, and is handled once more only to
+    /// give the agent its state back.
+    pub(crate) again: bool,
 }
 
-/// What a blocked handler waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WaitFor {
-    Replies,
-    Kinds,
-    Room,
+impl Delivery {
+    /// A message on its way, with whoever waits for its reply.
+    pub(crate) fn of(message: Governed, caller: Caller, chain: Option<Arc<Chain>>) -> Self {
+        let request = message.id();
+        Self { message, request, caller, chain, after: None, restarts: 0, again: false }
+    }
 }
 
 /// Everything that has arrived for one activation.
@@ -76,7 +88,9 @@ pub(crate) struct Inbox {
     pub(crate) queue: VecDeque<Delivery>,
     pub(crate) replies: Vec<(MessageId, Result<Governed, Failure>)>,
     pub(crate) gathered: Vec<Governed>,
-    blocked: Option<WaitFor>,
+    /// Messages that were handled before the run was started again.
+    pub(crate) before: VecDeque<Delivery>,
+    blocked: Option<Wait>,
     stalled: bool,
     scheduled: bool,
 }
@@ -101,16 +115,17 @@ pub(crate) struct State {
     ended: bool,
     pub(crate) slots: Vec<Slot>,
     failures: Vec<(Arc<str>, Failure)>,
-    outcome: Option<oneshot::Sender<Arc<Outcome>>>,
-}
-
-/// How a wait ended.
-pub(crate) enum Waited<T> {
-    Ready(T),
-    /// Nobody in the run can make progress any more.
-    Stalled,
-    TimedOut,
-    Ended,
+    pub(crate) outcome: Option<oneshot::Sender<Arc<Outcome>>>,
+    /// What humans have decided, until whoever waits for it takes it.
+    pub(crate) decisions: HashMap<ApprovalId, (Status, Vec<Decision>)>,
+    /// What the root message waits for, if policy wants a human to see it first.
+    pub(crate) root: Option<Wait>,
+    /// A recovery is filling the queues: nobody stalls until it is done.
+    held: bool,
+    /// The run is about to leave the memory; nobody goes on meanwhile.
+    parking: bool,
+    /// How the run is to end, decided while it was being parked.
+    after_parking: Option<Outcome>,
 }
 
 /// What to do to get a delivery handled.
@@ -140,6 +155,10 @@ pub(crate) struct Run {
     pub(crate) blob_bytes: std::sync::atomic::AtomicUsize,
     pub(crate) ended: CancellationToken,
     pub(crate) shared: Arc<Shared>,
+    /// What is recorded of the run from before it was started again.
+    pub(crate) history: Option<Box<History>>,
+    /// The first divergence of a handler from its record.
+    pub(crate) diverged: OnceLock<Failure>,
     state: Mutex<State>,
 }
 
@@ -151,14 +170,18 @@ pub(crate) struct Birth {
     pub(crate) started: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) expires: Instant,
+    /// What is recorded of it, if it is not new.
+    pub(crate) before: Vec<Arc<Record>>,
+    pub(crate) history: Option<Box<History>>,
 }
 
 impl Run {
     pub(crate) fn new(
         shared: Arc<Shared>,
         birth: Birth,
-        outcome: oneshot::Sender<Arc<Outcome>>,
+        outcome: Option<oneshot::Sender<Arc<Outcome>>>,
     ) -> Self {
+        let tally = Tally::new(shared.writer.store().is_durable(), birth.before);
         Self {
             id: birth.id,
             principal: birth.principal,
@@ -166,12 +189,14 @@ impl Run {
             started: birth.started,
             deadline: birth.deadline,
             expires: birth.expires,
-            tally: Tally::default(),
-            messages: AtomicU32::new(0),
+            messages: u32::try_from(tally.counts().1).unwrap_or(u32::MAX).into(),
+            tally,
             blob_bytes: 0.into(),
             ended: CancellationToken::new(),
             shared,
-            state: Mutex::new(State { outcome: Some(outcome), ..State::default() }),
+            history: birth.history,
+            diverged: OnceLock::new(),
+            state: Mutex::new(State { outcome, ..State::default() }),
         }
     }
 
@@ -293,7 +318,7 @@ impl Run {
             return false;
         };
         state.slots[index].inbox.gathered.push(message.clone());
-        state.unblock(index, WaitFor::Kinds);
+        state.unblock(index, |on| on == WaitFor::Kinds);
         true
     }
 
@@ -309,55 +334,46 @@ impl Run {
             return;
         }
         state.slots[slot_id.0].inbox.replies.push((request, reply));
-        state.unblock(slot_id.0, WaitFor::Replies);
-    }
-
-    /// Waits until `ready` finds what it looks for.
-    pub(crate) async fn wait<T>(
-        &self,
-        slot_id: SlotId,
-        waits: WaitFor,
-        deadline: Option<Instant>,
-        mut ready: impl FnMut(&mut State) -> Option<T>,
-    ) -> Waited<T> {
-        let mut timed_out = false;
-        let notify = self.state().slots[slot_id.0].notify.clone();
-        let _waiting = Waiting { run: self, slot_id };
-        loop {
-            {
-                let mut state = self.state();
-                state.slots[slot_id.0].inbox.blocked = None;
-                if state.ended {
-                    return Waited::Ended;
-                }
-                if let Some(found) = ready(&mut state) {
-                    return Waited::Ready(found);
-                }
-                if timed_out {
-                    return Waited::TimedOut;
-                }
-                if std::mem::take(&mut state.slots[slot_id.0].inbox.stalled) {
-                    return Waited::Stalled;
-                }
-                state.slots[slot_id.0].inbox.blocked = Some(waits);
-                state.rest();
-            }
-            match deadline {
-                None => notify.notified().await,
-                Some(deadline) => tokio::select! {
-                    biased;
-                    () = notify.notified() => {}
-                    () = tokio::time::sleep_until(deadline) => timed_out = true,
-                },
-            }
-        }
+        state.unblock(slot_id.0, |on| on == WaitFor::Replies);
     }
 
     /// The activation has come to an end with its message; whoever waits in vain is woken.
-    pub(crate) fn finished_one(&self, slot_id: SlotId) {
-        let mut state = self.state();
-        state.slots[slot_id.0].working = false;
-        state.rest();
+    pub(crate) fn finished_one(self: &Arc<Self>, slot_id: SlotId) {
+        let park = {
+            let mut state = self.state();
+            state.slots[slot_id.0].working = false;
+            state.rest(&self.shared)
+        };
+        if park {
+            self.park_soon();
+        }
+    }
+
+    /// The next message that is handled again only for the agent's state.
+    pub(crate) fn next_again(&self, slot_id: SlotId) -> Option<Delivery> {
+        self.state().slots[slot_id.0].inbox.before.pop_front()
+    }
+
+    /// Whether a handler waits for a human or a timer, so that its own deadline stands still.
+    pub(crate) fn waits_outside(&self, slot_id: SlotId) -> bool {
+        let state = self.state();
+        let blocked = state.slots[slot_id.0].inbox.blocked;
+        blocked.is_some_and(|wait| wait.on.is_outside())
+    }
+
+    /// Ends the run at its deadline.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        let run = self.clone();
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = run.ended.cancelled() => {}
+                () = tokio::time::sleep_until(run.expires) => {
+                    let deadline_ms = run.deadline.micros_since(run.started) / 1_000;
+                    run.finish(Outcome::Expired { deadline_ms }, None).await;
+                }
+            }
+        });
     }
 
     /// Remembers a failure that no caller waits for, to explain a missing leg later.
@@ -375,11 +391,27 @@ impl Run {
 }
 
 impl State {
+    /// Puts a recorded message into the queue of its activation.
+    pub(crate) fn put(&mut self, shared: &Shared, slot_id: SlotId, delivery: Delivery) {
+        let slot = &mut self.slots[slot_id.0];
+        slot.inbox.queue.push_back(delivery);
+        shared.registry.entry(slot.agent).counters.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes what an activation had seen before the run was started again.
+    pub(crate) fn saw(&mut self, slot_id: SlotId, label: &Arc<Label>) {
+        let slot = &mut self.slots[slot_id.0];
+        slot.seen = Some(match &slot.seen {
+            Some(seen) => joined(seen, label),
+            None => label.clone(),
+        });
+    }
+
     pub(crate) fn has_slot(&self, agent: usize) -> bool {
         self.slots.iter().any(|slot| slot.agent == agent)
     }
 
-    fn slot_for(&mut self, agent: usize, depth: u16) -> SlotId {
+    pub(crate) fn slot_for(&mut self, agent: usize, depth: u16) -> SlotId {
         let known = self.slots.iter().position(|slot| slot.agent == agent && slot.depth == depth);
         SlotId(known.unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -396,42 +428,12 @@ impl State {
         }))
     }
 
-    fn schedule(&mut self, slot_id: SlotId) -> Schedule {
+    pub(crate) fn schedule(&mut self, slot_id: SlotId) -> Schedule {
         let slot = &mut self.slots[slot_id.0];
         if std::mem::replace(&mut slot.inbox.scheduled, true) {
             return Schedule::Nothing;
         }
         slot.actor.clone().map_or(Schedule::Spawn(slot_id), Schedule::Wake)
-    }
-
-    /// Lets a blocked handler look again, if it is blocked on this.
-    fn unblock(&mut self, index: usize, waits: WaitFor) {
-        let slot = &mut self.slots[index];
-        if slot.inbox.blocked == Some(waits) {
-            slot.inbox.blocked = None;
-            slot.notify.notify_one();
-        }
-    }
-
-    /// Lets everyone who waits for room look again.
-    fn unblock_room(&mut self) {
-        for index in 0..self.slots.len() {
-            self.unblock(index, WaitFor::Room);
-        }
-    }
-
-    /// Somebody has come to rest. If nobody can make progress any more, one of those who wait is
-    /// told so: the newest, since the older ones may wait for it.
-    fn rest(&mut self) {
-        if self.slots.iter().any(Slot::can_progress) {
-            return;
-        }
-        let waiting = self.slots.iter_mut().rev().find(|slot| slot.inbox.blocked.is_some());
-        if let Some(slot) = waiting {
-            slot.inbox.blocked = None;
-            slot.inbox.stalled = true;
-            slot.notify.notify_one();
-        }
     }
 }
 
@@ -439,21 +441,5 @@ impl Slot {
     /// Whether the activation can go on without anybody else's doing.
     fn can_progress(&self) -> bool {
         if self.working { self.inbox.blocked.is_none() } else { !self.inbox.queue.is_empty() }
-    }
-}
-
-/// A handler that waits. Its wait may be dropped at any time, by its deadline or by its own doing;
-/// it is not blocked from then on.
-struct Waiting<'a> {
-    run: &'a Run,
-    slot_id: SlotId,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut state = self.run.state();
-        let inbox = &mut state.slots[self.slot_id.0].inbox;
-        inbox.blocked = None;
-        inbox.stalled = false;
     }
 }

@@ -114,6 +114,8 @@ pub struct AgentSpec {
     pub emits: Vec<KindSpec>,
     /// Kinds that it gathers while its handler runs; they never start the handler.
     pub collects: Vec<KindSpec>,
+    /// Tools that it may call.
+    pub tools: Vec<&'static str>,
     /// How much harm it can do.
     pub risk: Risk,
     /// The agent that gets the message if this one fails.
@@ -147,6 +149,7 @@ impl AgentSpec {
             accepts: Vec::new(),
             emits: Vec::new(),
             collects: Vec::new(),
+            tools: Vec::new(),
             risk: Risk::Low,
             fallback: None,
             clearance: Clearance::default(),
@@ -185,6 +188,13 @@ impl AgentSpec {
     #[must_use]
     pub fn collects<T: Payload>(mut self) -> Self {
         self.collects.push(KindSpec::of::<T>());
+        self
+    }
+
+    /// Names a tool that the agent may call.
+    #[must_use]
+    pub fn uses(mut self, tool: &'static str) -> Self {
+        self.tools.push(tool);
         self
     }
 

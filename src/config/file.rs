@@ -51,6 +51,7 @@ pub(super) struct LimitsTable {
     pub(super) blobs_per_run_bytes_max: Option<Count>,
     pub(super) failures_per_run_max: Option<Count>,
     pub(super) run_deadline: Option<Lasting>,
+    pub(super) park_after: Option<Lasting>,
     pub(super) tap_events_max: Option<Count<TAP_EVENTS_MAX>>,
     pub(super) drain: Option<Lasting>,
 }
@@ -85,6 +86,7 @@ impl LimitsTable {
         set(&mut limits.blobs_per_run_bytes_max, count(self.blobs_per_run_bytes_max));
         set(&mut limits.failures_per_run_max, count(self.failures_per_run_max));
         set(&mut limits.run_deadline, self.run_deadline.map(|lasting| lasting.0));
+        set(&mut limits.park_after, self.park_after.map(|lasting| lasting.0));
         set(&mut limits.tap_events_max, self.tap_events_max.map(|count| count.0));
         set(&mut limits.drain, self.drain.map(|lasting| lasting.0));
     }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::fan::delivery_of;
 use super::{Context, Request};
-use crate::bus::{Target, depth_of};
+use crate::bus::{Target, depth_of, outcome_of};
+use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::gather::{Gather, Gathered, Missing};
 use crate::governed::Governed;
@@ -15,7 +13,7 @@ use crate::journal::chain::Hash;
 use crate::journal::steps::{Call, Pattern};
 use crate::outcome::Outcome;
 use crate::payload::{Body, Payload};
-use crate::run::{Caller, Chain, Delivery, Schedule, WaitFor, Waited};
+use crate::run::{Caller, Chain, Delivery, Schedule, Wait, WaitFor, Waited};
 
 impl Context {
     /// Answers the message that is being handled. At most one answer counts.
@@ -37,10 +35,14 @@ impl Context {
             Caller::Edge => Target::User,
         };
         let draft = self.draft((target, Pattern::Reply), T::KIND, body, 0);
-        let governed = self.run.govern(draft);
+        let governed = self.pass(draft).await;
         self.step += 1;
         match (self.delivery.caller, governed) {
-            (Caller::Edge, Ok(answer)) => {
+            (_, Ok(_)) if self.delivery.again => {
+                self.replied = true;
+                Ok(())
+            }
+            (Caller::Edge, Ok((answer, _))) => {
                 self.replied = true;
                 let outcome = Outcome::Completed {
                     kind: T::KIND.to_owned(),
@@ -50,14 +52,22 @@ impl Context {
                 self.run.finish(outcome, Some(self.slot)).await;
                 Ok(())
             }
-            (Caller::Edge, Err(Failure::Denied(denied))) => {
-                let outcome = Outcome::Denied { denied: denied.clone() };
-                self.run.finish(outcome, Some(self.slot)).await;
-                Err(Failure::Denied(denied))
+            (
+                Caller::Edge,
+                Err(
+                    failure @ (Failure::Denied(_)
+                    | Failure::Rejected { .. }
+                    | Failure::ApprovalExpired { .. }),
+                ),
+            ) => {
+                self.run.finish(outcome_of(failure.clone()), Some(self.slot)).await;
+                Err(failure)
             }
-            (Caller::Handler(slot), Ok(answer)) => {
+            (Caller::Handler(slot), Ok((answer, fresh))) => {
                 self.replied = true;
-                self.run.answer(slot, self.delivery.request, Ok(answer));
+                if fresh {
+                    self.run.answer(slot, self.delivery.request, Ok(answer));
+                }
                 Ok(())
             }
             (_, Err(failure)) => Err(failure),
@@ -71,31 +81,77 @@ impl Context {
         to: &str,
         payload: &Q,
     ) -> Result<A, Failure> {
-        let sent = self.send(&Request::new(to, payload), 0).await;
-        let answered = match sent {
-            Ok(request) => {
-                let (replies, _) = self.await_replies(&[request], |_, _| false, None).await;
-                let reply = replies.into_iter().next().and_then(|(_, reply)| reply);
-                let waited = reply.unwrap_or_else(|| Err(self.circle(to)));
-                waited.map(|reply| (request, reply)).map_err(|failure| (Some(request), failure))
-            }
-            Err(failure) => Err((None, failure)),
+        let (request, sent) = match self.send(&Request::new(to, payload), 0).await {
+            Ok(request) => (request, Ok(())),
+            Err((Some(request), failure)) => (request, Err(failure)),
+            Err((None, failure)) => return Err(failure),
         };
-        match answered {
-            Ok((request, reply)) => {
-                let reply_id = Some(reply.id());
-                self.record(Call::Ask { request, reply: reply_id, failure: None })?;
-                self.see(reply.message().label.clone());
-                Ok(reply.decode()?)
+        let answered = match self.recall("ask")? {
+            Some(call) => self.recalled_answer(call)?,
+            None => {
+                let answered = match sent {
+                    Ok(()) => self.await_reply(request, to).await,
+                    Err(failure) => Err(failure),
+                };
+                let reply = answered.as_ref().ok().map(|reply| reply.id());
+                let failure = answered.as_ref().err().cloned();
+                self.record(Call::Ask { request, reply, failure })?;
+                answered
             }
-            Err((request, failure)) => {
-                if let Some(request) = request {
-                    let failed = Some(failure.clone());
-                    self.record(Call::Ask { request, reply: None, failure: failed })?;
-                }
-                Err(failure)
-            }
+        };
+        let reply = answered?;
+        self.see(reply.message().label.clone());
+        Ok(reply.decode()?)
+    }
+
+    async fn await_reply(&mut self, request: MessageId, to: &str) -> Result<Governed, Failure> {
+        let wait = Wait::on(WaitFor::Replies);
+        let (replies, _) = self.await_replies(&[request], |_, _| false, wait).await;
+        let reply = replies.into_iter().next().and_then(|(_, reply)| reply);
+        reply.unwrap_or_else(|| Err(self.circle(to)))
+    }
+
+    /// What a call gave before the run was started again.
+    fn recalled_answer(&self, call: Call) -> Result<Result<Governed, Failure>, Failure> {
+        match call {
+            Call::Ask { reply: Some(reply), .. } => Ok(Ok(self.recalled_message(reply)?)),
+            Call::Ask { failure, .. } => Ok(Err(failure.unwrap_or(Failure::RunEnded))),
+            other => Err(self.diverged(other.name(), "ask")),
         }
+    }
+
+    /// A message that the handler got before the run was started again.
+    fn recalled_message(&self, id: MessageId) -> Result<Governed, Failure> {
+        let found = self.run.history.as_ref().and_then(|history| history.governed(id));
+        let missing = || Failure::Journal { reason: format!("there is no record of message {id}") };
+        found.ok_or_else(missing)
+    }
+
+    /// What a gather gave before the run was started again.
+    pub(super) fn recalled_gather(&mut self, gather: Gather) -> Option<Result<Gathered, Failure>> {
+        let (arrived, missing) = match self.recall("gather") {
+            Ok(None) => return None,
+            Ok(Some(Call::Gather { arrived, missing })) => (arrived, missing),
+            Ok(Some(other)) => return Some(Err(self.diverged(other.name(), "gather"))),
+            Err(failure) => return Some(Err(failure)),
+        };
+        let arrived: Result<Vec<Governed>, Failure> =
+            arrived.into_iter().map(|id| self.recalled_message(id)).collect();
+        Some(arrived.and_then(|arrived| {
+            for message in &arrived {
+                self.see(message.message().label.clone());
+            }
+            gather.close(Gathered { arrived, missing })
+        }))
+    }
+
+    /// When a gather that begins now ends; one that was waiting before keeps its deadline.
+    pub(super) fn gather_wait(&self, on: WaitFor, gather: Gather, began: Timestamp) -> Wait {
+        let cause = self.delivery.message.id();
+        let history = self.run.history.as_ref();
+        let before = history.and_then(|history| history.gather_until(cause, self.step));
+        let until = gather.longest_wait().map(|wait| before.unwrap_or_else(|| began.plus(wait)));
+        Wait { on, until, gather: Some((cause, self.step)) }
     }
 
     /// Sends several requests at once and gathers their replies, in the order of the requests.
@@ -104,15 +160,19 @@ impl Context {
         requests: &[Request],
         gather: Gather,
     ) -> Result<Gathered, Failure> {
-        let deadline = gather.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
+        let began = self.run.shared.clock.now();
         let mut sent = Vec::with_capacity(requests.len());
         for (leg, request) in (0_u32..).zip(requests) {
-            sent.push(self.send(request, leg).await);
+            sent.push(self.send(request, leg).await.map_err(|(_, failure)| failure));
         }
+        if let Some(gathered) = self.recalled_gather(gather) {
+            return gathered;
+        }
+        let wait = self.gather_wait(WaitFor::Replies, gather, began);
         let waiting: Vec<MessageId> = sent.iter().filter_map(|sent| sent.clone().ok()).collect();
         let (legs, unsent) = (requests.len(), requests.len() - waiting.len());
         let settled = |well, badly| gather.is_settled(legs, well, badly + unsent);
-        let (mut replies, waited) = self.await_replies(&waiting, settled, deadline).await;
+        let (mut replies, waited) = self.await_replies(&waiting, settled, wait).await;
         let mut gathered = Gathered::default();
         for (request, sent) in requests.iter().zip(sent) {
             let reply = match sent {
@@ -147,8 +207,31 @@ impl Context {
     }
 
     /// Sends a request without waiting for its reply.
-    async fn send(&mut self, request: &Request, leg: u32) -> Result<MessageId, Failure> {
-        let run = self.run.clone();
+    ///
+    /// # Errors
+    /// The failure, with the id of the message if it was let through but not delivered.
+    async fn send(
+        &mut self,
+        request: &Request,
+        leg: u32,
+    ) -> Result<MessageId, (Option<MessageId>, Failure)> {
+        let (agent, body, chain) = self.addressed(request).map_err(|failure| (None, failure))?;
+        let draft = self.draft((Target::Agent(agent), Pattern::Ask), request.kind, body, leg);
+        let message = self.pass(draft).await;
+        self.step += 1;
+        let (message, fresh) = message.map_err(|failure| (None, failure))?;
+        let id = message.id();
+        if fresh {
+            let delivery = Delivery::of(message, Caller::Handler(self.slot), Some(chain));
+            let delivered = self.deliver(agent, delivery).await;
+            delivered.map_err(|failure| (Some(id), failure))?;
+        }
+        Ok(id)
+    }
+
+    /// Who gets a request, and in which chain of calls.
+    fn addressed(&self, request: &Request) -> Result<(usize, Body, Arc<Chain>), Failure> {
+        let run = &self.run;
         let body = request.body.clone()?;
         if !self.entry().spec.emits.iter().any(|kind| kind.name() == request.kind) {
             let reason = format!("its spec does not declare that it emits `{}`", request.kind);
@@ -165,16 +248,7 @@ impl Context {
         if !entry.spec.reentrant {
             self.refuse_cycle(&chain, agent)?;
         }
-        let message = {
-            let to = (Target::Agent(agent), Pattern::Ask);
-            run.govern(self.draft(to, request.kind, body, leg))
-        };
-        self.step += 1;
-        let message = message?;
-        let id = message.id();
-        let delivery = delivery_of(message, Caller::Handler(self.slot), Some(chain));
-        self.deliver(agent, delivery).await?;
-        Ok(id)
+        Ok((agent, body, chain))
     }
 
     /// Delivers a message. While the recipient's queue is full, this handler waits and gives up its
@@ -225,12 +299,12 @@ impl Context {
         &mut self,
         requests: &[MessageId],
         settled: impl Fn(usize, usize) -> bool,
-        deadline: Option<Instant>,
+        wait: Wait,
     ) -> (Vec<(MessageId, Option<Result<Governed, Failure>>)>, Waited<()>) {
         let slot = self.slot;
         self.permit = None;
         let ours = |id: &MessageId| requests.contains(id);
-        let waited = self.run.wait(slot, WaitFor::Replies, deadline, |state| {
+        let waited = self.run.wait(slot, wait, |state| {
             let replies = &state.slots[slot.0].inbox.replies;
             let answered = replies.iter().filter(|(id, _)| ours(id));
             let well = answered.clone().filter(|(_, reply)| reply.is_ok()).count();

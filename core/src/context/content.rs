@@ -21,6 +21,12 @@ impl Context {
         let content =
             serde_json::to_vec(&*value).map_err(|error| self.blob_failure(&error.to_string()))?;
         let blob = Blob::of(&content);
+        match self.recall("store")? {
+            None => {}
+            Some(Call::Store { blob: stored, .. }) if stored == blob.sha256 => return Ok(blob),
+            Some(Call::Store { .. }) => return Err(self.diverged("store", "store of another")),
+            Some(other) => return Err(self.diverged(other.name(), "store")),
+        }
         let stored = Stored::new(content.into(), self.seen.clone());
         stored.remember(value);
         self.run.keep(blob, stored).await?;

@@ -1,17 +1,13 @@
 //! Fan-out to every subscriber of a kind, fan-in of kinds that others publish.
 
-use std::sync::Arc;
-
-use tokio::time::Instant;
-
 use super::{Context, Published};
 use crate::bus::Target;
 use crate::failure::Failure;
 use crate::gather::{Gather, Gathered, Missing};
-use crate::governed::Governed;
+use crate::ids::MessageId;
 use crate::journal::steps::{Call, Pattern};
 use crate::payload::{Body, Payload};
-use crate::run::{Caller, Chain, Delivery, WaitFor, Waited};
+use crate::run::{Caller, Delivery, WaitFor, Waited};
 
 impl Context {
     /// Sends a message to every subscriber of its kind.
@@ -26,21 +22,31 @@ impl Context {
         for (leg, agent) in (0_u32..).zip(run.shared.registry.receivers(T::KIND)) {
             let entry = run.shared.registry.entry(*agent);
             let collects = entry.collects(T::KIND);
+            let cause = self.delivery.message.id();
+            let id = MessageId::derived(run.id, cause, self.step, leg);
+            let before = run.history.as_ref().filter(|history| !history.sent.contains_key(&id));
+            if before.is_some_and(|history| history.has_passed(cause, self.step)) {
+                // It had not gathered when this was published.
+                continue;
+            }
             if collects && !run.state().has_slot(*agent) {
                 continue;
             }
             let pattern = if collects { Pattern::Collect } else { Pattern::Publish };
             let draft = self.draft((Target::Agent(*agent), pattern), T::KIND, body.clone(), leg);
-            let delivered = match run.govern(draft) {
-                Ok(message) if collects => Ok(run.collect(*agent, &message)),
-                Ok(message) => {
-                    let delivery = delivery_of(message, Caller::Nobody, None);
-                    self.deliver(*agent, delivery).await.map(|()| true)
+            let delivered = match self.pass(draft).await {
+                Ok((_, false)) => Ok(()),
+                Ok((message, true)) if collects => {
+                    run.collect(*agent, &message);
+                    Ok(())
+                }
+                Ok((message, true)) => {
+                    self.deliver(*agent, Delivery::of(message, Caller::Nobody, None)).await
                 }
                 Err(failure) => Err(failure),
             };
             match delivered {
-                Ok(_) => published.delivered += 1,
+                Ok(()) => published.delivered += 1,
                 Err(failure) => {
                     run.note(&entry.id, failure.clone());
                     published.refused.push((entry.id.clone(), failure));
@@ -67,10 +73,14 @@ impl Context {
             let reason = format!("its spec does not declare that it collects `{kind}`");
             return Err(Failure::Failed { agent, reason });
         }
-        let deadline = gather.longest_wait().and_then(|wait| Instant::now().checked_add(wait));
+        if let Some(gathered) = self.recalled_gather(gather) {
+            return gathered;
+        }
+        let began = self.run.shared.clock.now();
+        let wait = self.gather_wait(WaitFor::Kinds, gather, began);
         let (slot, needed) = (self.slot, gather.needed_of(kinds.len()));
         self.permit = None;
-        let waited = self.run.wait(slot, WaitFor::Kinds, deadline, |state| {
+        let waited = self.run.wait(slot, wait, |state| {
             let gathered = &state.slots[slot.0].inbox.gathered;
             let arrived = kinds.iter().filter(|kind| gathered.iter().any(|m| m.kind() == **kind));
             (arrived.count() >= needed).then_some(())
@@ -121,13 +131,4 @@ impl Context {
         })?;
         gather.close(gathered)
     }
-}
-
-/// A message on its way, with whoever waits for its reply.
-pub(super) fn delivery_of(
-    message: Governed,
-    caller: Caller,
-    chain: Option<Arc<Chain>>,
-) -> Delivery {
-    Delivery { request: message.id(), message, caller, chain, after: None, restarts: 0 }
 }

@@ -6,6 +6,7 @@
 mod calls;
 mod content;
 mod fan;
+mod tools;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::bus::{Draft, Target};
+use crate::bus::{Draft, Judged, Target};
 use crate::clock::Timestamp;
 use crate::failure::Failure;
+use crate::governed::Governed;
 use crate::ids::{MessageId, RunId};
 use crate::journal::Entry;
 use crate::journal::steps::{Call, Pattern, Route};
@@ -24,7 +26,7 @@ use crate::label::Label;
 use crate::payload::{Body, Payload};
 use crate::principal::Principal;
 use crate::registry;
-use crate::run::{Delivery, Run, SlotId};
+use crate::run::{Delivery, Run, SlotId, Wait, WaitFor, Waited};
 
 /// The handler's hands.
 pub struct Context {
@@ -148,6 +150,11 @@ impl Context {
 
     /// The time of day, recorded.
     pub fn now(&mut self) -> Result<Timestamp, Failure> {
+        match self.recall("now")? {
+            None => {}
+            Some(Call::Now { value }) => return Ok(value),
+            Some(other) => return Err(self.diverged(other.name(), "now")),
+        }
         let value = self.run.shared.clock.now();
         self.record(Call::Now { value })?;
         Ok(value)
@@ -155,19 +162,99 @@ impl Context {
 
     /// 64 random bits, recorded.
     pub fn random(&mut self) -> Result<u64, Failure> {
+        match self.recall("random")? {
+            None => {}
+            Some(Call::Random { value }) => {
+                let drawn = u64::from_str_radix(&value, 16);
+                return drawn.map_err(|error| Failure::Payload { reason: error.to_string() });
+            }
+            Some(other) => return Err(self.diverged(other.name(), "random")),
+        }
         let value = self.run.shared.ids.random();
         self.record(Call::Random { value: format!("{value:016x}") })?;
         Ok(value)
     }
 
-    /// Waits.
+    /// Waits. A long wait takes no memory and survives the process.
     pub async fn sleep(&mut self, duration: Duration) -> Result<(), Failure> {
-        let until = self.run.shared.clock.now().plus(duration);
-        self.record(Call::Sleep { until })?;
+        let until = match self.recall("sleep")? {
+            Some(Call::Sleep { until }) => until,
+            Some(other) => return Err(self.diverged(other.name(), "sleep")),
+            None => {
+                let until = self.run.shared.clock.now().plus(duration);
+                self.record(Call::Sleep { until })?;
+                until
+            }
+        };
+        if self.run.shared.clock.now() >= until {
+            return Ok(());
+        }
         self.permit = None;
-        tokio::time::sleep(duration).await;
+        let wait = Wait { on: WaitFor::Timer, until: Some(until), gather: None };
+        let waited = self.run.wait(self.slot, wait, |_| None::<()>).await;
         self.resume().await;
-        Ok(())
+        match waited {
+            Waited::Ended => Err(Failure::RunEnded),
+            Waited::Ready(()) | Waited::Stalled | Waited::TimedOut => Ok(()),
+        }
+    }
+
+    /// What is recorded of this step, if the handler has come so far before.
+    fn recall(&mut self, asked: &str) -> Result<Option<Call>, Failure> {
+        let found = self.recorded(asked)?;
+        self.step += u32::from(found.is_some());
+        Ok(found)
+    }
+
+    /// What is recorded of this step; whoever takes it goes on to the next.
+    fn recorded(&self, asked: &str) -> Result<Option<Call>, Failure> {
+        if let Some(diverged) = self.run.diverged.get() {
+            return Err(diverged.clone());
+        }
+        let Some(history) = &self.run.history else { return Ok(None) };
+        let cause = self.delivery.message.id();
+        match history.call(cause, self.step) {
+            Some(call) => Ok(Some(call.clone())),
+            None if history.has_reached(cause, self.step) => {
+                let recorded = history.describe(cause, self.step);
+                Err(self.diverged(&recorded, asked))
+            }
+            // The handler had come no further, and only its state was wanted.
+            None if self.delivery.again => Err(Failure::RunEnded),
+            None => Ok(None),
+        }
+    }
+
+    fn diverged(&self, recorded: &str, asked: &str) -> Failure {
+        let agent = &self.entry().id;
+        self.run.diverge(agent, self.step, recorded.to_owned(), asked.to_owned())
+    }
+
+    /// Has a message judged and waits for a human if policy wants one; `true` if it is to be
+    /// delivered, `false` if it was before.
+    async fn pass(&mut self, draft: Draft) -> Result<(Governed, bool), Failure> {
+        let (id, cause) = (draft.id, self.delivery.message.id());
+        if let Some(history) = &self.run.history {
+            let step = draft.route.step;
+            if !history.sent.contains_key(&id) && history.has_passed(cause, step) {
+                let asked = format!("{} to {}", draft.kind, self.run.address(draft.to));
+                return Err(self.diverged(&history.describe(cause, step), &asked));
+            }
+            if !history.sent.contains_key(&id) && self.delivery.again {
+                return Err(Failure::RunEnded);
+            }
+        }
+        match self.run.govern(draft)? {
+            Judged::Fresh(message) => Ok((message, true)),
+            Judged::Recalled(message) => Ok((message, false)),
+            Judged::Held(held) => {
+                self.permit = None;
+                let run = self.run.clone();
+                let decided = run.decide_held(self.slot, *held).await;
+                self.resume().await;
+                decided.map(|message| (message, true))
+            }
+        }
     }
 
     fn entry(&self) -> &registry::Entry {

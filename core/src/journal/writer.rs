@@ -27,6 +27,39 @@ pub(crate) struct Tally {
     records: AtomicU64,
     messages: AtomicU64,
     sealed: AtomicBool,
+    /// The run's records, kept here if the store may forget them before the run has ended.
+    kept: Option<Mutex<Vec<Arc<Record>>>>,
+}
+
+impl Tally {
+    /// The tally of a new run, or of one that has these records already.
+    pub(crate) fn new(durable: bool, before: Vec<Arc<Record>>) -> Self {
+        let message = |record: &&Arc<Record>| matches!(record.entry, Entry::Message { .. });
+        Self {
+            records: (before.len() as u64).into(),
+            messages: (before.iter().filter(message).count() as u64).into(),
+            sealed: false.into(),
+            kept: (!durable).then(|| Mutex::new(before)),
+        }
+    }
+
+    /// How many records and messages the run has so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.records.load(Ordering::Relaxed), self.messages.load(Ordering::Relaxed))
+    }
+
+    /// Nothing more is recorded for the run by this process.
+    pub(crate) fn leave(&self) -> Option<Vec<Arc<Record>>> {
+        self.sealed.store(true, Ordering::Relaxed);
+        let kept = self.kept.as_ref()?;
+        Some(std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn keep(&self, records: &[Arc<Record>]) {
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(records);
+        }
+    }
 }
 
 /// What the one writer of a chain must know.
@@ -87,6 +120,7 @@ impl Writer {
                 Arc::new(advance(&mut next, number, body, entry))
             });
             self.commit(&mut chain, next, &records, &texts)?;
+            tally.keep(&records);
             tally.records.store(number, Ordering::Relaxed);
             tally.messages.fetch_add(messages, Ordering::Relaxed);
             Ok(next.seq)

@@ -15,6 +15,11 @@ impl Run {
     pub(crate) async fn finish(self: &Arc<Self>, outcome: Outcome, by: Option<SlotId>) {
         let (sender, actors) = {
             let mut state = self.state();
+            if state.parking && !state.ended {
+                // It ends as soon as it is parked, when it belongs to somebody again.
+                state.after_parking.get_or_insert(outcome);
+                return;
+            }
             if std::mem::replace(&mut state.ended, true) {
                 return;
             }

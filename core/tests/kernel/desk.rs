@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use genie_core::approval::MemoryApprovals;
 use genie_core::blob::MemoryBlobs;
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::ids::SeededIds;
@@ -20,6 +21,7 @@ use genie_core::policy::{
     Facts, Judgement, Policy, PolicyError, PolicySet, Redaction, Requirement,
 };
 use genie_core::principal::{Authority, Identity, Principal};
+use genie_core::runs::MemoryRuns;
 use genie_core::{
     Agent, AgentError, AgentSpec, Ask, Context, Failure, Governed, Payload, async_trait,
 };
@@ -321,10 +323,14 @@ pub(crate) fn identity(tenant: &str) -> Identity {
 
 /// What a test kernel is made of.
 pub(crate) fn options(agents: &[&'static dyn Agent]) -> Options {
+    let journal = Arc::new(MemoryJournal::keeping(10_000_000));
     Options {
         agents: agents.to_vec(),
+        tools: Vec::new(),
         policies: PolicySet::new(vec![Arc::new(Words), Arc::new(Lenient)]).unwrap(),
-        journal: Arc::new(MemoryJournal::keeping(10_000_000)),
+        runs: Arc::new(MemoryRuns::over(journal.clone())),
+        approvals: Arc::new(MemoryApprovals::default()),
+        journal,
         blobs: Arc::new(MemoryBlobs::default()),
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000))),
         ids: Arc::new(SeededIds::new(7)),

@@ -38,6 +38,13 @@ fn one_outcome_each(records: &[Arc<Record>], asked: &[Asked]) {
                 outcomes.insert(*run_id, Vec::new());
                 expires.insert(*run_id, *deadline);
             }
+            // Time in which a human was asked does not count.
+            Entry::RunWaiting { run_id, wake_at, approvals, .. } if !approvals.is_empty() => {
+                expires.insert(*run_id, *wake_at);
+            }
+            Entry::RunResumed { run_id, deadline, .. } => {
+                expires.insert(*run_id, *deadline);
+            }
             Entry::Outcome { run_id, outcome, at } => {
                 outcomes.get_mut(run_id).unwrap().push(outcome.name());
                 let late = at.micros_since(expires[run_id]);

@@ -1,0 +1,171 @@
+//! Keeps what waits: parks runs, wakes those that are due or decided, takes over orphaned ones.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::approval::Approval;
+use crate::clock::Timestamp;
+use crate::ids::RunId;
+use crate::journal::Record;
+use crate::kernel::Shared;
+use crate::outcome::Outcome;
+use crate::recovery;
+use crate::run::Run;
+
+/// What is kept in memory of a run that has left it.
+pub(crate) struct Parked {
+    /// Its records, if the journal may forget them.
+    pub(crate) records: Option<Vec<Arc<Record>>>,
+    /// Who waits for its outcome.
+    pub(crate) outcome: Option<oneshot::Sender<Arc<Outcome>>>,
+}
+
+/// Wait before the store is asked again after it failed.
+const STORE_BACKOFF: Duration = Duration::from_millis(500);
+
+impl Shared {
+    /// Lets go of a run that is parked.
+    pub(crate) fn park(&self, run: RunId, parked: Parked, wake_at: Timestamp) {
+        if parked.records.is_some() || parked.outcome.is_some() {
+            self.parked.insert(run, parked);
+        }
+        if self.runs.remove(&run).is_some() {
+            if self.writer.store().is_durable() {
+                self.blobs.release(run);
+            }
+            self.vacate();
+        }
+        self.run_index.parked(run, wake_at);
+        self.woken.notify_one();
+    }
+
+    /// Brings a parked run back, whether it is due or not, if it is ours to bring back.
+    pub(crate) async fn wake(self: &Arc<Self>, run: RunId) {
+        if self.is_draining() {
+            return;
+        }
+        match self.run_index.claim_run(run).await {
+            Ok(true) => self.bring_back(run).await,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%run, %error, "the run cannot be claimed"),
+        }
+    }
+
+    /// Ends a parked run; `false` if it is not ours to end.
+    pub(crate) async fn end_parked(self: &Arc<Self>, run: RunId, outcome: Outcome) -> bool {
+        match self.run_index.claim_run(run).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(error) => {
+                tracing::error!(%run, %error, "the run cannot be claimed");
+                return false;
+            }
+        }
+        if let Some(run) = self.restored(run).await {
+            run.finish(outcome, None).await;
+        }
+        true
+    }
+
+    /// Goes on with a run that has been claimed.
+    async fn bring_back(self: &Arc<Self>, id: RunId) {
+        if let Some(run) = self.restored(id).await {
+            run.take_up().await;
+        }
+    }
+
+    /// The run as its records tell it, in memory again but not yet at work.
+    async fn restored(self: &Arc<Self>, id: RunId) -> Option<Arc<Run>> {
+        let parked = self.parked.remove(&id).map(|(_, parked)| parked);
+        let (records, outcome) =
+            parked.map_or((None, None), |parked| (parked.records, parked.outcome));
+        let records = match records {
+            Some(records) => Ok(records),
+            None => self.writer.store().read_run(id).await,
+        };
+        let restored = match records {
+            Ok(records) => recovery::recover(self, id, records, outcome),
+            Err(error) => Err(error.to_string()),
+        };
+        match restored {
+            Ok(run) => {
+                self.in_flight.fetch_add(1, Ordering::SeqCst);
+                self.runs.insert(id, run.clone());
+                Some(run)
+            }
+            Err(problem) => {
+                tracing::error!(run = %id, problem, "the run cannot go on");
+                None
+            }
+        }
+    }
+
+    /// Tells the run that a human has decided, wherever it is.
+    pub(crate) async fn decided(self: &Arc<Self>, approval: &Approval) {
+        if !approval.status.is_final() {
+            return;
+        }
+        let live = self.runs.get(&approval.run_id).map(|run| run.clone());
+        match live {
+            Some(run) => run.decided(approval),
+            None => self.wake(approval.run_id).await,
+        }
+    }
+}
+
+/// Takes up what nobody works on, and then whatever becomes due, until the kernel stops.
+pub(crate) async fn keep(shared: Arc<Shared>) {
+    let mut first = true;
+    loop {
+        let pause = match round(&shared).await {
+            Ok(Round::Again) => continue,
+            Ok(Round::Until(until)) => until,
+            Err(error) => {
+                tracing::error!(%error, "parked runs cannot be looked up");
+                Some(STORE_BACKOFF)
+            }
+        };
+        if std::mem::take(&mut first) {
+            shared.caught_up.cancel();
+        }
+        match pause {
+            None => shared.woken.notified().await,
+            Some(pause) => {
+                let _ = tokio::time::timeout(pause, shared.woken.notified()).await;
+            }
+        }
+    }
+}
+
+enum Round {
+    Again,
+    Until(Option<Duration>),
+}
+
+/// Claims what is due, as far as there is room.
+async fn round(shared: &Arc<Shared>) -> Result<Round, crate::runs::Error> {
+    let index = &shared.run_index;
+    if shared.is_draining() {
+        return Ok(Round::Until(None));
+    }
+    let bound = shared.limits.runs_in_flight_max;
+    // One place is always there: a run already admitted may always finish.
+    let room = bound.saturating_sub(shared.in_flight.load(Ordering::SeqCst)).max(1);
+    let now = shared.clock.now();
+    let claimed = index.claim(now, room).await?;
+    for (run, reason) in index.to_cancel().await? {
+        shared.cancel(run, reason).await;
+    }
+    if !claimed.is_empty() {
+        for run in claimed {
+            shared.bring_back(run).await;
+        }
+        return Ok(Round::Again);
+    }
+    let due = index.next_due().await?;
+    let due = due.map(|due| Duration::from_micros(due.micros_since(shared.clock.now()).max(1_000)));
+    Ok(Round::Until(due.into_iter().chain(index.poll_every()).min()))
+}

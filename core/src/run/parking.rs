@@ -1,0 +1,141 @@
+//! How a run leaves the memory while it waits for a human or a timer: on record, and whole.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Run, State, WaitFor};
+use crate::approval::ApprovalId;
+use crate::clock::Timestamp;
+use crate::journal::Entry;
+use crate::journal::record::Gathering;
+use crate::keeper::Parked;
+
+/// What a run waits for when it is parked.
+struct Plan {
+    wake_at: Timestamp,
+    approvals: Vec<ApprovalId>,
+    gathers: Vec<Gathering>,
+}
+
+impl Run {
+    /// Parks the run unless something happens before.
+    pub(crate) fn park_soon(self: &Arc<Self>) {
+        let run = self.clone();
+        self.shared.tasks.spawn(async move { run.park().await });
+    }
+
+    async fn park(self: Arc<Self>) {
+        let Some(plan) = self.plan() else { return };
+        let Plan { wake_at, approvals, gathers } = plan;
+        let waiting = Entry::RunWaiting {
+            run_id: self.id,
+            at: self.shared.clock.now(),
+            wake_at,
+            approvals: approvals.clone(),
+            gathers,
+        };
+        let recorded = match self.shared.writer.append(&self.tally, [waiting]) {
+            Ok(seq) => self.shared.writer.store().durable(seq).await.is_ok(),
+            Err(_) => false,
+        };
+        if !recorded {
+            // What is not on record cannot be taken up again: the run stays in memory.
+            return self.unpark();
+        }
+        let (actors, sender) = {
+            let mut state = self.state();
+            state.ended = true;
+            let mut actors = Vec::with_capacity(state.slots.len());
+            for slot in &mut state.slots {
+                let queued = std::mem::take(&mut slot.inbox.queue).len();
+                let counters = &self.shared.registry.entry(slot.agent).counters;
+                counters.queued.fetch_sub(queued, Ordering::Relaxed);
+                actors.extend(slot.actor.take());
+                slot.notify.notify_one();
+            }
+            (actors, state.outcome.take())
+        };
+        let records = self.tally.leave();
+        self.shared.park(self.id, Parked { records, outcome: sender }, wake_at);
+        self.ended.cancel();
+        for actor in actors {
+            actor.kill();
+        }
+        let after = self.state().after_parking.take();
+        if let Some(outcome) = after {
+            self.shared.end_parked(self.id, outcome).await;
+            return;
+        }
+        // A decision that fell while the run was on its way out has found nobody to tell.
+        for id in approvals {
+            let tenant = self.principal.tenant();
+            let decided = self.shared.approvals.get(tenant, id).await;
+            if decided.is_ok_and(|found| found.is_some_and(|found| found.status.is_final())) {
+                return self.shared.wake(self.id).await;
+            }
+        }
+    }
+
+    /// Decides whether the run can be parked now, and stops it if so.
+    fn plan(&self) -> Option<Plan> {
+        let mut state = self.state();
+        if state.ended || !state.rest(&self.shared) {
+            return None;
+        }
+        let approvals: Vec<ApprovalId> = state
+            .waits()
+            .filter_map(|wait| match wait.on {
+                WaitFor::Decision(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        let gathers = state.waits().filter_map(|wait| {
+            let ((cause, number), until) = (wait.gather?, wait.until?);
+            Some(Gathering { cause, number, until })
+        });
+        let gathers = gathers.collect();
+        let mut wake_at = state.waits().filter_map(|wait| wait.until).min()?;
+        // Time that passes while a human thinks does not count.
+        if approvals.is_empty() {
+            wake_at = wake_at.min(self.deadline);
+        }
+        state.parking = true;
+        Some(Plan { wake_at, approvals, gathers })
+    }
+
+    fn unpark(self: &Arc<Self>) {
+        let after = {
+            let mut state = self.state();
+            state.parking = false;
+            for slot in &state.slots {
+                slot.notify.notify_one();
+            }
+            state.after_parking.take()
+        };
+        if let Some(outcome) = after {
+            let run = self.clone();
+            self.shared.tasks.spawn(async move { run.finish(outcome, None).await });
+        }
+    }
+}
+
+impl State {
+    /// Lets a recovery fill the queues before anyone may stall.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+    }
+}
+
+impl Run {
+    /// Ends the hold of a recovery.
+    pub(crate) fn let_rest(self: &Arc<Self>) {
+        let park = {
+            let mut state = self.state();
+            state.held = false;
+            state.rest(&self.shared)
+        };
+        if park {
+            self.park_soon();
+        }
+    }
+}

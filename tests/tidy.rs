@@ -67,9 +67,8 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
 }
 
 fn sources() -> Vec<String> {
-    let folders = [
-        "adapters", "agents", "benches", "core", "examples", "fuzz", "policies", "src", "tests",
-    ];
+    let folders =
+        ["adapters", "agents", "benches", "core", "examples", "fuzz", "policies", "src", "tests"];
     folders.iter().flat_map(|folder| files(folder, "rs")).collect()
 }
 

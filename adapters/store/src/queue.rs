@@ -39,7 +39,22 @@ struct State {
     /// How many things were ever taken in, and written.
     taken: u64,
     written: u64,
-    waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<(), Error>>>>,
+    /// Who waits for a record, and for a number of things.
+    of_seq: Line,
+    of_count: Line,
+}
+
+/// Who waits until what is reached.
+type Line = BTreeMap<u64, Vec<oneshot::Sender<Result<(), Error>>>>;
+
+impl State {
+    /// Why nothing is taken in, if that is so.
+    fn refusal(&self) -> Result<(), Error> {
+        match &self.standing {
+            Standing::Open => Ok(()),
+            Standing::Failing(reason) | Standing::Shut(reason) => Err(refused(reason)),
+        }
+    }
 }
 
 /// The queue in front of one chain.
@@ -62,7 +77,8 @@ impl Queue {
             durable: head,
             taken: 0,
             written: 0,
-            waiting: BTreeMap::new(),
+            of_seq: Line::new(),
+            of_count: Line::new(),
         };
         Self { state: Mutex::new(state), bytes_max, work: Notify::new(), room: Notify::new() }
     }
@@ -104,10 +120,7 @@ impl Queue {
     }
 
     fn take_in(&self, state: &mut State, items: Vec<Item>) -> Result<(), Error> {
-        match &state.standing {
-            Standing::Open => {}
-            Standing::Failing(reason) | Standing::Shut(reason) => return Err(refused(reason)),
-        }
+        state.refusal()?;
         let bytes = items.iter().map(Item::bytes).sum::<usize>();
         if state.bytes + bytes > self.bytes_max {
             return Err(refused(&format!(
@@ -151,25 +164,32 @@ impl Queue {
 
     /// Returns once the record is in the database, or an attempt to write it has failed.
     pub(crate) async fn durable(&self, seq: u64) -> Result<(), Error> {
-        let told = {
-            let mut state = self.state();
-            if seq <= state.durable.seq {
-                return Ok(());
-            }
-            if let Standing::Failing(reason) | Standing::Shut(reason) = &state.standing {
-                return Err(refused(reason));
-            }
-            let (tell, told) = oneshot::channel();
-            state.waiting.entry(seq).or_default().push(tell);
-            told
-        };
-        told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
+        self.reached(|state| (state.durable.seq, seq, &mut state.of_seq)).await
     }
 
     /// Returns once everything taken in before is in the database, or an attempt has failed.
     pub(crate) async fn settled(&self) -> Result<(), Error> {
-        let tail = self.state().tail;
-        self.durable(tail).await
+        self.reached(|state| (state.written, state.taken, &mut state.of_count)).await
+    }
+
+    /// Waits in a line, of which `of` gives how far it is and how far is wanted.
+    async fn reached(
+        &self,
+        of: impl FnOnce(&mut State) -> (u64, u64, &mut Line),
+    ) -> Result<(), Error> {
+        let told = {
+            let mut state = self.state();
+            let refusal = state.refusal();
+            let (is, wanted, line) = of(&mut state);
+            if wanted <= is {
+                return Ok(());
+            }
+            refusal?;
+            let (tell, told) = oneshot::channel();
+            line.entry(wanted).or_default().push(tell);
+            told
+        };
+        told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
     }
 
     /// The next group to write, once there is something to write.
@@ -207,10 +227,13 @@ impl Queue {
         if let Standing::Failing(_) = state.standing {
             state.standing = Standing::Open;
         }
-        let later = state.waiting.split_off(&(group.after.seq + 1));
-        let served = std::mem::replace(&mut state.waiting, later);
+        let later = state.of_seq.split_off(&(group.after.seq + 1));
+        let of_seq = std::mem::replace(&mut state.of_seq, later);
+        let next = state.written + 1;
+        let later = state.of_count.split_off(&next);
+        let of_count = std::mem::replace(&mut state.of_count, later);
         drop(state);
-        for tell in served.into_values().flatten() {
+        for tell in of_seq.into_values().chain(of_count.into_values()).flatten() {
             // Whoever waited may have given up.
             let _ = tell.send(Ok(()));
         }
@@ -235,9 +258,10 @@ impl Queue {
         let (Standing::Failing(reason) | Standing::Shut(reason)) = &standing else { return };
         let error = refused(reason);
         state.standing = standing;
-        let waiting = std::mem::take(&mut state.waiting);
+        let (of_seq, of_count) =
+            (std::mem::take(&mut state.of_seq), std::mem::take(&mut state.of_count));
         drop(state);
-        for tell in waiting.into_values().flatten() {
+        for tell in of_seq.into_values().chain(of_count.into_values()).flatten() {
             let _ = tell.send(Err(error.clone()));
         }
         // So that whoever waits for room comes and is refused.

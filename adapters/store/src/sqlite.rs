@@ -41,7 +41,8 @@ pub(crate) fn file(directory: &Path) -> PathBuf {
     directory.join(FILE)
 }
 
-/// Connects to the database of a directory, and gives its writer by itself, too; `pages_max` bounds its size.
+/// Connects to the database of a directory, and gives its writer by itself, too; `pages_max` bounds
+/// its size.
 pub(crate) async fn connect(
     directory: &Path,
     create: bool,

@@ -3,9 +3,14 @@
 //!
 //! The PostgreSQL tests need `GENIE_TEST_POSTGRES_URL`; each makes a schema of its own there.
 
+mod approvals;
+mod blobs;
 mod journal;
 mod place;
+mod runs;
 mod scribe;
+mod tables;
+mod trail;
 
 /// Runs each of the functions, which take a [`place::Place`], on both databases.
 macro_rules! on_each_database {

@@ -57,6 +57,30 @@ impl Place {
         open(&self.location, Mode::Look, quick()).await.unwrap()
     }
 
+    /// Every table, column and index, in words, except for those of the migrations themselves.
+    pub(crate) async fn tables(&self) -> Vec<String> {
+        let found: Vec<(String,)> = match &self.location {
+            Location::Sqlite(directory) => {
+                let file = format!("sqlite://{}/genie.db", directory.display());
+                let mut connection = SqliteConnection::connect(&file).await.unwrap();
+                let sql = "SELECT name || ': ' || COALESCE(sql, '') FROM sqlite_master \
+                           WHERE tbl_name NOT LIKE '%sqlx%' ORDER BY 1";
+                sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                let sql = "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || \
+                           is_nullable FROM information_schema.columns \
+                           WHERE table_schema = current_schema AND table_name NOT LIKE '%sqlx%' \
+                           UNION ALL SELECT indexdef FROM pg_indexes \
+                           WHERE schemaname = current_schema AND tablename NOT LIKE '%sqlx%' \
+                           ORDER BY 1";
+                sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+            }
+        };
+        found.into_iter().map(|(line,)| line).collect()
+    }
+
     /// Runs statements behind the store's back.
     pub(crate) async fn tamper(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());

@@ -1,0 +1,118 @@
+//! What every store of approvals does: keeps them, lists them, lets one decision win.
+
+use std::sync::Arc;
+
+use genie_core::approval::{Approval, ApprovalId, Approvals, Filter, MemoryApprovals, Status};
+use genie_core::ids::RunId;
+use serde_json::json;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::on_each_database;
+use crate::place::Place;
+use crate::scribe::run;
+
+/// A pending approval, in its documented JSON form.
+pub(crate) fn approval(number: u32, tenant: &str, run_id: RunId) -> Approval {
+    let document = json!({
+        "id": Uuid::from_u128(number.into()), "run_id": run_id, "message_id": Uuid::from_u128(7),
+        "tenant": tenant, "requester": "asha", "subject": "message", "from": "thinker",
+        "to": "tool:pay", "kind": "tool.call", "arguments": {"amount_minor": 250, "to": "ö\u{0}"},
+        "digest": "00".repeat(32), "policy": "pay", "policy_version": "v1", "policy_set": "v1",
+        "reason": "money", "requirement":
+        {"role": "approver", "quorum": 1, "expires_ms": 1_000, "requester_may": false},
+        "requested_at": format!("2026-11-21T02:59:{:02}.500000Z", number / 2),
+        "expires_at": "2026-11-24T02:59:29.500000Z", "status": "pending", "decisions": [],
+        "revision": 0,
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+/// The same, approved.
+pub(crate) fn decided(approval: &Approval) -> Approval {
+    approval.ended(Status::Approved).unwrap()
+}
+
+fn id(number: u32) -> ApprovalId {
+    ApprovalId(Uuid::from_u128(number.into()))
+}
+
+fn filter() -> Filter {
+    Filter { limit: 100, ..Filter::default() }
+}
+
+async fn contract(approvals: Arc<dyn Approvals>) {
+    for number in [3, 1, 2, 5, 4] {
+        let run = run((number % 2).into());
+        approvals.put(&approval(number, "acme", run)).await.unwrap();
+    }
+    approvals.put(&approval(6, "other", run(0))).await.unwrap();
+    let first = approval(1, "acme", run(1));
+    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(approvals.get("other", id(1)).await.unwrap(), None, "of another tenant");
+    assert_eq!(approvals.get("acme", id(9)).await.unwrap(), None);
+
+    // One with the same id stays as it is.
+    let altered = Approval { reason: "none".into(), ..first.clone() };
+    approvals.put(&altered).await.unwrap();
+    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(first.clone()));
+
+    assert!(approvals.swap(&decided(&first)).await.unwrap());
+    assert!(!approvals.swap(&decided(&first)).await.unwrap(), "once");
+    assert!(!approvals.swap(&first).await.unwrap(), "nothing came before the first revision");
+    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(decided(&first)));
+
+    let check = async |filter: Filter, expected: &[u32]| {
+        let listed = approvals.list("acme", &filter).await.unwrap();
+        let listed: Vec<ApprovalId> = listed.iter().map(|approval| approval.id).collect();
+        let expected: Vec<ApprovalId> = expected.iter().map(|number| id(*number)).collect();
+        assert_eq!(listed, expected, "{filter:?}");
+    };
+    check(filter(), &[1, 2, 3, 4, 5]).await;
+    check(Filter { run_id: Some(run(0)), ..filter() }, &[2, 4]).await;
+    check(Filter { status: Some("pending".to_owned()), ..filter() }, &[2, 3, 4, 5]).await;
+    check(Filter { after: Some(id(2)), limit: 2, ..filter() }, &[3, 4]).await;
+    check(Filter { after: Some(id(9)), ..filter() }, &[]).await;
+}
+
+/// Many decide at once on each of many approvals.
+async fn races(approvals: Arc<dyn Approvals>) {
+    const APPROVALS: u32 = 100;
+    const DECIDERS: usize = 10;
+    for number in 0..APPROVALS {
+        approvals.put(&approval(number, "acme", run(1))).await.unwrap();
+    }
+    let mut deciders = JoinSet::new();
+    for number in 0..APPROVALS {
+        for _ in 0..DECIDERS {
+            let (approvals, next) = (approvals.clone(), decided(&approval(number, "acme", run(1))));
+            deciders.spawn(async move { approvals.swap(&next).await.unwrap() });
+        }
+    }
+    let won = deciders.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, APPROVALS as usize);
+}
+
+#[tokio::test]
+async fn approvals_in_memory_keep_the_contract() {
+    contract(Arc::new(MemoryApprovals::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_deciders_in_memory_have_one_winner_for_each_approval() {
+    races(Arc::new(MemoryApprovals::default())).await;
+}
+
+async fn keep_the_contract(place: &Place) {
+    let store = place.own().await;
+    contract(store.approvals.clone()).await;
+    store.close().await.unwrap();
+}
+
+async fn a_thousand_deciders_have_one_winner_for_each_approval(place: &Place) {
+    let store = place.own().await;
+    races(store.approvals.clone()).await;
+    store.close().await.unwrap();
+}
+
+on_each_database!(keep_the_contract, a_thousand_deciders_have_one_winner_for_each_approval);

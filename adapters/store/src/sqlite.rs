@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use genie_core::journal::chain::{Hash, Head};
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::{Sqlite, Transaction};
 
 use crate::group::Group;
@@ -67,6 +67,12 @@ pub(crate) async fn connect(
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // SQLite ends a transaction by itself when the disk is full; the driver does not notice and
+        // its connection is of no more use.
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        })
         .connect_with(writing)
         .await?;
     let reading = options.pragma("query_only", "ON").create_if_missing(false);

@@ -3,9 +3,18 @@
 //!
 //! The PostgreSQL tests need `GENIE_TEST_POSTGRES_URL`; each makes a schema of its own there.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where"
+)]
+
 mod approvals;
 mod blobs;
+mod faults;
 mod journal;
+mod ownership;
 mod place;
 mod runs;
 mod scribe;

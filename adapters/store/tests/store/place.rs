@@ -37,7 +37,8 @@ impl Place {
         }
         let server = server();
         let mark = if server.contains('?') { '&' } else { '?' };
-        let location = Location::Postgres(format!("{server}{mark}options[search_path]={schema}"));
+        let options = format!("options[search_path]={schema}&application_name={schema}");
+        let location = Location::Postgres(format!("{server}{mark}{options}"));
         Self { location, schema: Some(schema), _directory: None }
     }
 

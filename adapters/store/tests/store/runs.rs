@@ -1,8 +1,8 @@
 //! What the runs port gives: what follows from the records, who may go on with what, cancelling.
 
 use genie_core::approval::ApprovalId;
-use genie_core::journal::{Entry, Journal};
-use genie_core::runs::{Query, Runs, Summary};
+use genie_core::journal::Entry;
+use genie_core::runs::{Query, Summary};
 use genie_store::Opened;
 use uuid::Uuid;
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use genie_core::approval::MemoryApprovals;
 use genie_core::blob::MemoryBlobs;
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::ids::SeededIds;
@@ -13,6 +14,7 @@ use genie_core::limits::Limits;
 use genie_core::outcome::Outcome;
 use genie_core::policy::PolicySet;
 use genie_core::principal::Identity;
+use genie_core::runs::MemoryRuns;
 use genie_core::{Agent, Ask, Payload};
 
 /// Asks `to` among `agents` as the subject `asha` of the tenant `acme`, and waits for the outcome.
@@ -21,10 +23,14 @@ pub(crate) async fn ask<T: Payload>(
     to: &str,
     payload: &T,
 ) -> Arc<Outcome> {
+    let journal = Arc::new(MemoryJournal::keeping(1_000_000));
     let options = Options {
+        tools: Vec::new(),
+        runs: Arc::new(MemoryRuns::over(journal.clone())),
+        approvals: Arc::new(MemoryApprovals::default()),
         agents: agents.to_vec(),
         policies: PolicySet::new(genie_policies::baseline()).unwrap(),
-        journal: Arc::new(MemoryJournal::keeping(10_000)),
+        journal,
         blobs: Arc::new(MemoryBlobs::default()),
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(0))),
         ids: Arc::new(SeededIds::new(7)),

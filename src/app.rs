@@ -3,17 +3,19 @@
 //! The only place that names concrete adapters.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use genie_core::Agent;
-use genie_core::approval::MemoryApprovals;
-use genie_core::blob::MemoryBlobs;
+use genie_core::approval::{Approvals, MemoryApprovals};
+use genie_core::blob::{Blobs, MemoryBlobs};
+use genie_core::journal::Journal;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
 use genie_core::policy::{EmptySet, Policy, PolicySet};
 use genie_core::principal::{Authority, Identity, Principal};
-use genie_core::runs::MemoryRuns;
+use genie_core::runs::{MemoryRuns, Runs};
 use genie_core::tool::Tool;
+use genie_store::{Mode, Opened};
 
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
@@ -30,6 +32,43 @@ pub enum Error {
     /// There is no policy.
     #[error(transparent)]
     Policies(#[from] EmptySet),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] genie_store::OpenError),
+}
+
+/// Where everything is kept.
+struct Ports {
+    journal: Arc<dyn Journal>,
+    runs: Arc<dyn Runs>,
+    approvals: Arc<dyn Approvals>,
+    blobs: Arc<dyn Blobs>,
+    store: Option<Opened>,
+}
+
+impl Ports {
+    /// In memory, or in a database that this process opens to run agents.
+    async fn open(config: &Config) -> Result<Self, Error> {
+        let Some(location) = config.storage.location() else {
+            let journal = Arc::new(MemoryJournal::keeping(config.journal_records_max));
+            return Ok(Self {
+                runs: Arc::new(MemoryRuns::over(journal.clone())),
+                journal,
+                approvals: Arc::new(MemoryApprovals::default()),
+                blobs: Arc::new(MemoryBlobs::default()),
+                store: None,
+            });
+        };
+        let options = genie_store::Options::default();
+        let store = genie_store::open(&location, Mode::Own, options).await?;
+        Ok(Self {
+            journal: store.journal.clone(),
+            runs: store.runs.clone(),
+            approvals: store.approvals.clone(),
+            blobs: store.blobs.clone(),
+            store: Some(store),
+        })
+    }
 }
 
 /// An installation being put together.
@@ -92,15 +131,16 @@ impl App {
         let mut policies = genie_policies::baseline();
         policies.extend(genie_policies::rules(self.config.policies.as_deref())?);
         policies.extend(self.policies);
-        let journal = Arc::new(MemoryJournal::keeping(self.config.journal_records_max));
+        let policies = PolicySet::new(policies)?;
+        let ports = Ports::open(&self.config).await?;
         let (kernel, authority) = Kernel::start(Options {
             agents: self.agents,
             tools: self.tools,
-            policies: PolicySet::new(policies)?,
-            runs: Arc::new(MemoryRuns::over(journal.clone())),
-            approvals: Arc::new(MemoryApprovals::default()),
-            journal,
-            blobs: Arc::new(MemoryBlobs::default()),
+            policies,
+            journal: ports.journal,
+            runs: ports.runs,
+            approvals: ports.approvals,
+            blobs: ports.blobs,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             limits: self.config.limits,
@@ -108,7 +148,7 @@ impl App {
             user_clearance: self.config.user_clearance,
         })
         .await?;
-        Ok(Running { kernel, authority })
+        Ok(Running { kernel, authority, store: Mutex::new(ports.store) })
     }
 
     /// Runs until `shutdown` is ready, then drains.
@@ -124,6 +164,7 @@ impl App {
 pub struct Running {
     kernel: Kernel,
     authority: Authority,
+    store: Mutex<Option<Opened>>,
 }
 
 impl Running {
@@ -139,8 +180,16 @@ impl Running {
         self.authority.admit(identity)
     }
 
-    /// Lets runs end, cancels what does not, and stops. Returns how many runs were cancelled.
+    /// Lets runs end and stops. What has not ended by then is cancelled, or, if a database keeps
+    /// it, left for the next process. Returns how many runs were left.
     pub async fn drain(&self) -> usize {
-        self.kernel.drain().await
+        let left = self.kernel.drain().await;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(store) = store {
+            if let Err(error) = store.close().await {
+                tracing::error!(%error, "some records could not be written");
+            }
+        }
+        left
     }
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
 
+use crate::storage::Storage;
+
 pub(crate) mod duration;
 mod file;
 
@@ -25,6 +27,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct Config {
     /// A directory of rule files in place of the built-in ones.
     pub policies: Option<PathBuf>,
+    /// Where runs are kept.
+    pub storage: Storage,
     /// How many records the journal in memory keeps.
     pub journal_records_max: usize,
     /// The region in which this installation processes.
@@ -41,6 +45,7 @@ impl Default for Config {
     fn default() -> Self {
         let mut config = Self {
             policies: None,
+            storage: Storage::Unset,
             journal_records_max: 1,
             home_region: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
@@ -88,6 +93,9 @@ impl Config {
         let mut config = Self::with(&shown, &text)?;
         if let (Some(policies), Some(directory)) = (&mut config.policies, path.parent()) {
             *policies = directory.join(&*policies);
+        }
+        if let (Storage::Directory(data), Some(directory)) = (&mut config.storage, path.parent()) {
+            *data = directory.join(&*data);
         }
         Ok(config)
     }
@@ -144,7 +152,7 @@ mod tests {
     fn the_reference_sets_everything_and_agrees_with_the_kernel() {
         let file: File = toml::from_str(REFERENCE).unwrap();
         assert!(file.policies.is_some() && file.home_region.is_some());
-        assert!(file.journal_records_max.is_some());
+        assert!(file.journal_records_max.is_some() && file.storage.is_some());
         assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
         // The debug form lists every field, so that a new limit cannot be forgotten here.
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);

@@ -7,5 +7,6 @@ mod bench;
 pub mod cli;
 pub mod config;
 mod host;
+pub mod storage;
 
 pub use app::App;

@@ -9,8 +9,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use genie_core::Agent;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::Config;
+use crate::storage::{self, Storage};
 
 mod agents;
 mod audit;
@@ -29,8 +32,41 @@ struct Cli {
     /// Settings to lay over the built-in ones; `config/genie.toml` lists them all.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    storage: StorageArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Where runs are kept; without any of these, in the settings' `storage`, or else in `genie` in
+/// the user's data directory.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct StorageArgs {
+    /// Keep runs in a SQLite file in this directory.
+    #[arg(long, global = true, value_name = "DIR", env = "GENIE_DATA")]
+    data: Option<PathBuf>,
+    /// Keep runs in PostgreSQL, at this URL.
+    #[arg(long, global = true, value_name = "URL", env = "GENIE_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// Keep runs in memory only: nothing outlives the command.
+    #[arg(long, global = true)]
+    memory: bool,
+}
+
+impl StorageArgs {
+    /// Lays what is given over the settings; the command line keeps runs unless told otherwise.
+    fn apply(self, config: &mut Config) {
+        if self.memory {
+            config.storage = Storage::Memory;
+        } else if let Some(directory) = self.data {
+            config.storage = Storage::Directory(directory);
+        } else if let Some(url) = self.database {
+            config.storage = Storage::Database(url);
+        } else if config.storage == Storage::Unset {
+            config.storage = storage::directory().map_or(Storage::Memory, Storage::Directory);
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,15 +96,27 @@ enum Command {
 /// Parses the arguments of the process and does what they say, with these agents.
 #[must_use]
 pub fn main(agents: &'static [&'static dyn Agent]) -> ExitCode {
+    log();
     Cli::parse().run(agents).unwrap_or_else(|error| complaint::report(&error))
+}
+
+/// Shows what the installation has to say beside its answers, errors only unless `GENIE_LOG` says
+/// otherwise (as in `GENIE_LOG=info`).
+fn log() {
+    let filter = EnvFilter::builder().with_env_var("GENIE_LOG");
+    let filter = filter.with_default_directive(LevelFilter::ERROR.into()).from_env_lossy();
+    let shown = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever embeds the command line may show it their own way.
+    let _ = shown.without_time().with_ansi(false).try_init();
 }
 
 impl Cli {
     fn run(self, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
-        let config = match &self.config {
+        let mut config = match &self.config {
             Some(path) => Config::load(path)?,
             None => Config::default(),
         };
+        self.storage.apply(&mut config);
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
             Command::Audit(args) => audit::main(&args),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use genie_core::label::Classification;
 
 use super::{Config, duration};
+use crate::storage::Storage;
 
 /// Most events that an observer may lag: the channel behind it reserves room for all of them.
 const TAP_EVENTS_MAX: usize = 1 << 20;
@@ -21,6 +22,7 @@ const TAP_EVENTS_MAX: usize = 1 << 20;
 #[serde(deny_unknown_fields, expecting = "settings")]
 pub(super) struct File {
     pub(super) policies: Option<PathBuf>,
+    pub(super) storage: Option<String>,
     pub(super) journal_records_max: Option<Count>,
     pub(super) home_region: Option<Region>,
     #[serde(default)]
@@ -62,6 +64,7 @@ impl File {
         if let Some(policies) = self.policies {
             config.policies = (!policies.as_os_str().is_empty()).then_some(policies);
         }
+        set(&mut config.storage, self.storage.map(|storage| Storage::parse(&storage)));
         set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
         set(&mut config.home_region, self.home_region.map(|region| region.0));
         let clearance = self.user_clearance;

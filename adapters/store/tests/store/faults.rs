@@ -104,9 +104,7 @@ async fn connections_that_break_in_mid_stream_lose_nothing() {
     }
     stop.store(true, Ordering::Relaxed);
     writers.join_all().await;
-    let scribe = scribe.lock().unwrap();
-    let head = scribe.head;
-    drop(scribe);
+    let head = scribe.lock().unwrap().head;
     assert_unbroken(&*store.journal, &Scribe::after(head)).await;
     store.close().await.unwrap();
     place.remove().await;

@@ -23,7 +23,7 @@ async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
 
 /// A process that does not renew its lease, as if it were stopped.
 async fn stalled(place: &Place) -> Opened {
-    let (lease, heartbeat) = (Duration::from_millis(100), Duration::from_secs(3_600));
+    let (lease, heartbeat) = (Duration::from_millis(100), Duration::from_hours(1));
     open(&place.location, Mode::Own, Options { lease, heartbeat, ..quick() }).await.unwrap()
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::approval::{Approval, ApprovalId, Decision, Status, Subject};
+use crate::approval::{self, Approval, ApprovalId, Decision, Status, Subject};
 use crate::bus::{Judged, Target};
 use crate::clock::Timestamp;
 use crate::failure::Failure;
@@ -13,6 +13,7 @@ use crate::history::{Asked, Sent};
 use crate::journal::Entry;
 use crate::message::Message;
 use crate::policy::{self, Requirement, Verdict};
+use crate::redact;
 use crate::run::{Run, SlotId, Wait, WaitFor, Waited};
 
 /// What a human has said.
@@ -30,10 +31,23 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Whether the decision is on record.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.decided.is_some()
+    }
+
     /// The record of the request.
     pub(crate) fn requested(&self) -> Entry {
         requested(&self.approval)
     }
+}
+
+/// Where the requests begin that ask what became of an effect: they are counted by themselves.
+const DOUBTS: u32 = 1 << 31;
+
+/// Approvals that cannot be read or written stop a run as a journal does.
+fn unkept(error: approval::Error) -> Failure {
+    Failure::Journal { reason: error.to_string() }
 }
 
 fn requested(approval: &Approval) -> Entry {
@@ -120,10 +134,9 @@ impl Run {
         let Some(asked) = sent.approvals.last() else {
             return Err(Failure::Journal { reason: "a held message has no approval".to_owned() });
         };
-        let untouched = sent.effects.is_empty() && sent.handled.is_none();
         let decided = asked.decided.clone();
-        let approved = matches!(&decided, Some((Status::Approved, _)));
-        if approved && (!untouched || asked.policy_set == self.shared.policy_set) {
+        // Whatever the policies then in force had to say about it stands in the same append.
+        if matches!(&decided, Some((Status::Approved, _))) {
             return Ok(Judged::Recalled(Governed::new(sent.message.clone(), verdict)));
         }
         let approval = self.approval(&sent.message, &verdict, Subject::Message, asked)?;
@@ -139,26 +152,60 @@ impl Run {
         mut held: Held,
     ) -> Result<Governed, Failure> {
         loop {
-            let decided = match held.decided.take() {
-                Some(decided) => decided,
-                None => self.decision(slot, &held.approval).await?,
+            let settled = match held.decided.take() {
+                Some(recorded) => self.refused(&held, &recorded).map_or(Ok(None), Err)?,
+                None => {
+                    let decided = self.decision(slot, &held.approval).await?;
+                    self.settle_held(&mut held, decided)?
+                }
             };
-            if let Some(settled) = self.settle_held(&mut held, decided)? {
+            if let Some(settled) = settled {
                 return Ok(settled);
             }
         }
     }
 
     /// What a decision makes of a held message; `None` if other policies ask once more.
+    ///
+    /// All that follows from a decision is recorded with it: a process that dies has taken it down
+    /// as a whole or not at all.
     fn settle_held(&self, held: &mut Held, decided: Decided) -> Result<Option<Governed>, Failure> {
-        let (status, decisions) = decided;
+        let taken = self.taken(&held.approval, &decided);
+        if let Some(refused) = self.refused(held, &decided) {
+            self.shared.writer.append(&self.tally, [taken])?;
+            return Err(refused);
+        }
         let Held { message, verdict, approval, .. } = &*held;
+        let governed = Governed::new(message.clone(), verdict.clone());
+        if approval.policy_set != self.shared.policy_set {
+            return self.judge_again(held, taken, governed);
+        }
+        self.shared.writer.append(&self.tally, [taken])?;
+        Ok(Some(governed))
+    }
+
+    /// The record of a decision.
+    fn taken(&self, approval: &Approval, (status, decisions): &Decided) -> Entry {
+        self.state().asked.remove(&approval.id);
+        Entry::ApprovalDecided {
+            run_id: self.id,
+            message_id: approval.message_id,
+            approval_id: approval.id,
+            at: self.shared.clock.now(),
+            status: status.clone(),
+            decisions: decisions.clone(),
+        }
+    }
+
+    /// Why a decision does not let the message through, if it does not.
+    fn refused(&self, held: &Held, (status, decisions): &Decided) -> Option<Failure> {
+        let Held { message, verdict, approval, .. } = held;
         let policy = verdict.policy.clone();
         match status {
             Status::Approved => {}
             Status::Rejected => {
                 let last = decisions.last();
-                return Err(Failure::Rejected {
+                return Some(Failure::Rejected {
                     policy,
                     policy_version: verdict.policy_version.clone(),
                     by: last.map_or_else(|| "nobody".into(), |decision| decision.by.clone()),
@@ -167,57 +214,70 @@ impl Run {
             }
             Status::Expired => {
                 let expires_ms = approval.requirement.expires_ms;
-                return Err(Failure::ApprovalExpired { policy, expires_ms });
+                return Some(Failure::ApprovalExpired { policy, expires_ms });
             }
             Status::Pending | Status::Withdrawn | Status::Resolved { .. } => {
-                return Err(Failure::RunEnded);
+                return Some(Failure::RunEnded);
             }
         }
         let digest = Approval::digest_of(&message.to, &message.kind, &message.payload.value());
-        if digest.ok() != Some(approval.digest) {
-            let reason = "what was approved is not what waits".to_owned();
-            return Err(Failure::Payload { reason });
-        }
-        let governed = Governed::new(message.clone(), verdict.clone());
-        if approval.policy_set == self.shared.policy_set {
-            return Ok(Some(governed));
-        }
-        self.judge_again(held, governed)
+        (digest.ok() != Some(approval.digest))
+            .then(|| Failure::Payload { reason: "what was approved is not what waits".to_owned() })
     }
 
     /// Other policies are in force than when approval was asked for: they have the last word.
     fn judge_again(
         &self,
         held: &mut Held,
+        taken: Entry,
         governed: Governed,
     ) -> Result<Option<Governed>, Failure> {
         let message = held.message.clone();
         let facts = self.facts(held.target, &message);
-        let now = self.shared.policies.evaluate(&message, &facts);
+        let mut now = self.shared.policies.evaluate(&message, &facts);
+        if self.would_redact(&message, &now) {
+            // What was approved is the whole of it, and what is left of it nobody has approved.
+            now = Arc::new(Verdict {
+                decision: policy::Decision::Deny,
+                reason: format!("it was approved before it had to be redacted: {}", now.reason)
+                    .into(),
+                redactions: Vec::new(),
+                ..Verdict::clone(&now)
+            });
+        }
         let approved = (&held.verdict.policy, &held.verdict.policy_version);
-        let judged = |verdict: &Arc<Verdict>| Entry::Verdict {
+        let judged = Entry::Verdict {
             run_id: self.id,
             message_id: message.id,
-            verdict: verdict.clone(),
+            verdict: now.clone(),
             original_sha256: None,
             message: Some(message.clone()),
         };
         match now.decision {
-            policy::Decision::Allow | policy::Decision::Redact => Ok(Some(governed)),
-            policy::Decision::RequireApproval if (&now.policy, &now.policy_version) == approved => {
-                Ok(Some(governed))
-            }
-            policy::Decision::RequireApproval => {
+            policy::Decision::RequireApproval if (&now.policy, &now.policy_version) != approved => {
                 let next = self.hold(held.target, message.clone(), now.clone(), held.count + 1)?;
-                self.shared.writer.append(&self.tally, [judged(&now), next.requested()])?;
+                self.shared.writer.append(&self.tally, [taken, judged, next.requested()])?;
                 *held = next;
                 Ok(None)
             }
             policy::Decision::Deny => {
-                self.shared.writer.append(&self.tally, [judged(&now)])?;
+                self.shared.writer.append(&self.tally, [taken, judged])?;
                 Err(now.denied().map_or(Failure::RunEnded, Failure::Denied))
             }
+            policy::Decision::Allow
+            | policy::Decision::Redact
+            | policy::Decision::RequireApproval => {
+                self.shared.writer.append(&self.tally, [taken])?;
+                Ok(Some(governed))
+            }
         }
+    }
+
+    /// Whether a verdict would leave less of a message than there is.
+    fn would_redact(&self, message: &Message, verdict: &Verdict) -> bool {
+        let left = redact::apply(&message.kind, &message.payload, &verdict.redactions);
+        !verdict.redactions.is_empty()
+            && left.map_or(true, |left| left.text() != message.payload.text())
     }
 
     /// Asks a human what became of an effect, and waits for the answer.
@@ -230,8 +290,8 @@ impl Run {
     ) -> Result<Decided, Failure> {
         let now = self.shared.clock.now();
         let known = self.history.as_ref().and_then(|history| history.sent.get(&call.id()));
-        let id = ApprovalId::derived(self.id, call.id(), count);
-        let known = known.and_then(|sent| sent.approvals.iter().find(|asked| asked.id == id));
+        let id = ApprovalId::derived(self.id, call.id(), DOUBTS + count);
+        let known = known.and_then(|sent| sent.doubts.iter().find(|asked| asked.id == id));
         let requirement = Requirement::default();
         let asked = known.cloned().unwrap_or_else(|| Asked {
             id,
@@ -255,10 +315,12 @@ impl Run {
         if known.is_none() {
             self.shared.writer.append(&self.tally, [requested(&approval)])?;
         }
-        self.decision(slot, &approval).await
+        let decided = self.decision(slot, &approval).await?;
+        self.shared.writer.append(&self.tally, [self.taken(&approval, &decided)])?;
+        Ok(decided)
     }
 
-    /// Waits for a human, in the name of a handler, and takes the decision down.
+    /// Waits for a human, in the name of a handler.
     async fn decision(
         self: &Arc<Self>,
         slot: SlotId,
@@ -267,20 +329,19 @@ impl Run {
         self.publish_approval(approval).await?;
         let poll = self.shared.run_index.poll_every();
         let id = approval.id;
-        let decided = loop {
-            let found = self.shared.approvals.get(&approval.tenant, id).await;
-            let found = found.map_err(|error| Failure::Journal { reason: error.to_string() })?;
+        loop {
+            let found = self.shared.approvals.get(&approval.tenant, id).await.map_err(unkept)?;
             let Some(found) = found else {
                 return Err(Failure::Journal { reason: "the approval is gone".to_owned() });
             };
             if found.status.is_final() {
-                break (found.status, found.decisions);
+                return Ok((found.status, found.decisions));
             }
             let now = self.shared.clock.now();
             if now >= approval.expires_at {
                 if let Some(expired) = found.ended(Status::Expired) {
                     // Whoever was quicker is found by looking once more.
-                    let _ = self.shared.approvals.swap(&expired).await;
+                    self.shared.approvals.swap(&expired).await.map_err(unkept)?;
                 }
                 continue;
             }
@@ -290,31 +351,20 @@ impl Run {
                 Wait { on: WaitFor::Decision(id), until: Some(approval.expires_at), gather: None };
             let waited = self.wait_until(slot, wait, look, |state| state.decisions.remove(&id));
             match waited.await {
-                Waited::Ready(decided) => break decided,
+                Waited::Ready(decided) => return Ok(decided),
                 Waited::Ended => return Err(Failure::RunEnded),
                 Waited::Stalled | Waited::TimedOut => {}
             }
-        };
-        let taken = Entry::ApprovalDecided {
-            run_id: self.id,
-            message_id: approval.message_id,
-            approval_id: id,
-            at: self.shared.clock.now(),
-            status: decided.0.clone(),
-            decisions: decided.1.clone(),
-        };
-        self.shared.writer.append(&self.tally, [taken])?;
-        Ok(decided)
+        }
     }
 
     /// Lets humans see an approval once all that led to it is durable.
     async fn publish_approval(&self, approval: &Approval) -> Result<(), Failure> {
-        let failed = |reason: String| Failure::Journal { reason };
+        self.state().asked.insert(approval.id, Some(approval.clone()));
         let head = self.shared.writer.head().seq;
         let durable = self.shared.writer.store().durable(head).await;
-        durable.map_err(|error| failed(error.to_string()))?;
-        let put = self.shared.approvals.put(approval).await;
-        put.map_err(|error| failed(error.to_string()))
+        durable.map_err(|error| Failure::Journal { reason: error.to_string() })?;
+        self.shared.approvals.put(approval).await.map_err(unkept)
     }
 
     /// Parks a run whose very request needs a human.
@@ -329,26 +379,19 @@ impl Run {
 
     /// Goes on with a held root message if its decision has fallen; `false` if it has not.
     pub(crate) async fn root_decided(&self, held: &mut Held) -> Result<Option<Governed>, Failure> {
-        let failed = |error: crate::approval::Error| Failure::Journal { reason: error.to_string() };
+        if let Some(recorded) = held.decided.take() {
+            return self.refused(held, &recorded).map_or(Ok(None), Err);
+        }
         let approvals = &self.shared.approvals;
         let (tenant, id) = (&held.approval.tenant, held.approval.id);
-        let mut found = approvals.get(tenant, id).await.map_err(failed)?;
+        let mut found = approvals.get(tenant, id).await.map_err(unkept)?;
         if self.shared.clock.now() >= held.approval.expires_at {
             if let Some(expired) = found.as_ref().and_then(|found| found.ended(Status::Expired)) {
-                let _ = approvals.swap(&expired).await;
-                found = approvals.get(tenant, id).await.map_err(failed)?;
+                approvals.swap(&expired).await.map_err(unkept)?;
+                found = approvals.get(tenant, id).await.map_err(unkept)?;
             }
         }
         let Some(found) = found.filter(|found| found.status.is_final()) else { return Ok(None) };
-        let taken = Entry::ApprovalDecided {
-            run_id: self.id,
-            message_id: held.approval.message_id,
-            approval_id: id,
-            at: self.shared.clock.now(),
-            status: found.status.clone(),
-            decisions: found.decisions.clone(),
-        };
-        self.shared.writer.append(&self.tally, [taken])?;
         self.settle_held(held, (found.status, found.decisions))
     }
 

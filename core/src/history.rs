@@ -26,6 +26,8 @@ pub(crate) struct Sent {
     pub(crate) original_sha256: Option<Hash>,
     /// The approvals that were asked for it, the latest last.
     pub(crate) approvals: Vec<Asked>,
+    /// The approvals that were asked for because nobody knew what became of the effect.
+    pub(crate) doubts: Vec<Asked>,
     /// What became of it, if it calls a tool.
     pub(crate) effects: Vec<Effect>,
     /// How its handler ended.
@@ -83,7 +85,8 @@ impl History {
             Entry::Verdict { message_id, verdict, original_sha256, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     sent.verdict = Some(verdict.clone());
-                    sent.original_sha256 = *original_sha256;
+                    // A second verdict finds it redacted already.
+                    sent.original_sha256 = sent.original_sha256.or(*original_sha256);
                 }
             }
             Entry::Step { cause, number, call, .. } => {
@@ -108,6 +111,7 @@ impl History {
             Entry::Restarted { message_id, restart, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     sent.restarts = *restart;
+                    sent.handled = None;
                 }
             }
             Entry::ApprovalRequested {
@@ -120,19 +124,23 @@ impl History {
                 ..
             } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
-                    sent.approvals.push(Asked {
+                    let asked = Asked {
                         id: *approval_id,
                         at: *at,
                         expires_at: *expires_at,
                         policy_set: policy_set.clone(),
                         requirement: requirement.clone(),
                         decided: None,
-                    });
+                    };
+                    // A call is made once it is let through, and only then there is an effect.
+                    let first = sent.effects.is_empty();
+                    if first { &mut sent.approvals } else { &mut sent.doubts }.push(asked);
                 }
             }
             Entry::ApprovalDecided { message_id, approval_id, status, decisions, .. } => {
                 let asked = self.sent.get_mut(message_id).and_then(|sent| {
-                    sent.approvals.iter_mut().find(|asked| asked.id == *approval_id)
+                    let mut asked = sent.approvals.iter_mut().chain(&mut sent.doubts);
+                    asked.find(|asked| asked.id == *approval_id)
                 });
                 if let Some(asked) = asked {
                     asked.decided = Some((status.clone(), decisions.clone()));
@@ -172,6 +180,7 @@ impl History {
             verdict: None,
             original_sha256: None,
             approvals: Vec::new(),
+            doubts: Vec::new(),
             effects: Vec::new(),
             handled: None,
             restarts: 0,
@@ -214,6 +223,12 @@ impl History {
             || "nothing".to_owned(),
             |sent| format!("{} to {}", sent.message.kind(), sent.message.to()),
         )
+    }
+
+    /// The approvals on which no decision is on record.
+    pub(crate) fn undecided(&self) -> impl Iterator<Item = ApprovalId> {
+        let asked = self.sent.values().flat_map(|sent| sent.approvals.iter().chain(&sent.doubts));
+        asked.filter(|asked| asked.decided.is_none()).map(|asked| asked.id)
     }
 
     /// The message as its recipient got it, if it did.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::approval::Approval;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
-use crate::journal::Record;
+use crate::journal::{self, Record};
 use crate::kernel::Shared;
 use crate::outcome::Outcome;
 use crate::recovery;
@@ -24,7 +24,7 @@ pub(crate) struct Parked {
 }
 
 /// Wait before the store is asked again after it failed.
-const STORE_BACKOFF: Duration = Duration::from_millis(500);
+pub(crate) const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
 impl Shared {
     /// Lets go of a run that is parked.
@@ -50,7 +50,46 @@ impl Shared {
         match self.run_index.claim_run(run).await {
             Ok(true) => self.bring_back(run).await,
             Ok(false) => {}
-            Err(error) => tracing::error!(%run, %error, "the run cannot be claimed"),
+            Err(error) => {
+                tracing::error!(%run, %error, "the run cannot be claimed");
+                // A decision makes it due, so the keeper finds it as soon as the store answers.
+                self.woken.notify_one();
+            }
+        }
+    }
+
+    /// Ends every parked run of which nothing outlives the process.
+    pub(crate) async fn end_all_parked(self: &Arc<Self>, outcome: &Outcome) {
+        let mut parked: Vec<RunId> = self.parked.iter().map(|parked| *parked.key()).collect();
+        parked.sort_unstable();
+        for run in parked {
+            self.end_parked(run, outcome.clone()).await;
+        }
+    }
+
+    /// Ends a run that was on its way out when its outcome was decided, wherever it is now.
+    pub(crate) async fn end_after_all(self: &Arc<Self>, run: RunId, outcome: Outcome) {
+        loop {
+            match self.run_index.claim_run(run).await {
+                Ok(true) => {
+                    if let Some(run) = self.restored(run).await {
+                        run.finish(outcome, None).await;
+                    }
+                    return;
+                }
+                Ok(false) => {
+                    // The keeper, or another process, was quicker.
+                    let live = self.runs.get(&run).map(|run| run.clone());
+                    if let Some(run) = live {
+                        run.finish(outcome, None).await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%run, %error, "the run cannot be claimed");
+                    tokio::time::sleep(STORE_BACKOFF).await;
+                }
+            }
         }
     }
 
@@ -79,12 +118,18 @@ impl Shared {
 
     /// The run as its records tell it, in memory again but not yet at work.
     async fn restored(self: &Arc<Self>, id: RunId) -> Option<Arc<Run>> {
+        let leaving = self.runs.get(&id).map(|run| run.clone());
+        if let Some(leaving) = leaving
+            && !leaving.has_left().await
+        {
+            return None;
+        }
         let parked = self.parked.remove(&id).map(|(_, parked)| parked);
         let (records, outcome) =
             parked.map_or((None, None), |parked| (parked.records, parked.outcome));
         let records = match records {
             Some(records) => Ok(records),
-            None => self.writer.store().read_run(id).await,
+            None => self.read_run(id).await,
         };
         let restored = match records {
             Ok(records) => recovery::recover(self, id, records, outcome),
@@ -99,6 +144,20 @@ impl Shared {
             Err(problem) => {
                 tracing::error!(run = %id, problem, "the run cannot go on");
                 None
+            }
+        }
+    }
+
+    /// The records of a run that was claimed, and so is nobody else's to read: it is tried until the
+    /// store answers or the kernel stops.
+    async fn read_run(&self, id: RunId) -> Result<Vec<Arc<Record>>, journal::Error> {
+        loop {
+            match self.writer.store().read_run(id).await {
+                Err(error @ journal::Error::Unreadable(_)) if !self.is_draining() => {
+                    tracing::error!(run = %id, %error, "the run cannot be read");
+                    tokio::time::sleep(STORE_BACKOFF).await;
+                }
+                read => return read,
             }
         }
     }

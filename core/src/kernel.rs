@@ -488,6 +488,8 @@ impl Kernel {
                 let reason = "the installation is shutting down".to_owned();
                 run.finish(Outcome::Cancelled { reason }, None).await;
             }
+            let reason = "the installation is shutting down".to_owned();
+            shared.end_all_parked(&Outcome::Cancelled { reason }).await;
         }
         let kept = shared.writer.store().is_durable();
         let ended = kept || tokio::time::timeout(shared.limits.drain, self.idle()).await.is_ok();

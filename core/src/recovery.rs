@@ -15,7 +15,7 @@ use crate::bus::{Judged, Target, depth_of, outcome_of};
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::governed::Governed;
-use crate::history::{History, Sent};
+use crate::history::{Handled, History, Sent};
 use crate::ids::{MessageId, RunId};
 use crate::journal::steps::Pattern;
 use crate::journal::{Entry, Record};
@@ -149,6 +149,10 @@ impl Run {
         if let Err(cause) = self.shared.writer.append(&self.tally, [resumed]) {
             return self.finish(Outcome::Failed { cause }, None).await;
         }
+        if self.deadline <= self.shared.clock.now() {
+            let deadline_ms = self.deadline.micros_since(self.started) / 1_000;
+            return self.finish(Outcome::Expired { deadline_ms }, None).await;
+        }
         self.watch();
         let Some(history) = &self.history else { return };
         let Some(root) = history.order.first().and_then(|id| history.sent.get(id)) else {
@@ -230,6 +234,10 @@ impl Run {
                     let (agent, slot, delivery) = rebuilt.delivery(*id)?;
                     self.state().saw(slot, &message.message().label);
                     match &sent.handled {
+                        Some(handled) if rebuilt.is_to_restart(*id, agent, handled) => {
+                            self.state().put(&self.shared, slot, delivery);
+                            live.push(slot);
+                        }
                         None => {
                             self.state().put(&self.shared, slot, delivery);
                             live.push(slot);
@@ -327,17 +335,34 @@ impl Rebuilt<'_> {
         Ok(())
     }
 
+    /// Whether the handler panicked and would have been started again, had the process not stopped.
+    fn is_to_restart(&self, id: MessageId, agent: usize, handled: &Handled) -> bool {
+        let entry = self.run.shared.registry.entry(agent);
+        let panicked = matches!(
+            &handled.failure,
+            Some(Failure::Panicked { agent, .. }) if *agent == entry.id
+        );
+        panicked
+            && !self.history.has_reached(id, 0)
+            && self.history.sent[&id].restarts < entry.spec.restarts_max
+            && !self.has_caused(id, Pattern::Fallback)
+    }
+
+    /// Whether a message of this pattern was let through that this one caused.
+    fn has_caused(&self, id: MessageId, pattern: Pattern) -> bool {
+        let mut sent = self.history.sent.values();
+        sent.any(|sent| {
+            sent.route.pattern == pattern
+                && sent.message.causation_id() == Some(id)
+                && sent.passed().is_some()
+        })
+    }
+
     /// Whether someone still has to be told how the handler of this message ended.
     fn is_unsettled(&self, id: MessageId, delivery: &Delivery) -> bool {
-        let caused = |pattern: Pattern| {
-            let mut sent = self.history.sent.values();
-            sent.any(|sent| {
-                sent.route.pattern == pattern && sent.message.causation_id() == Some(id)
-            })
-        };
         let failed = self.history.sent[&id].handled.as_ref();
         let failed = failed.is_some_and(|handled| handled.failure.is_some());
-        if caused(Pattern::Reply) || caused(Pattern::Fallback) {
+        if self.has_caused(id, Pattern::Reply) || self.has_caused(id, Pattern::Fallback) {
             return false;
         }
         match delivery.caller {

@@ -9,7 +9,7 @@ mod ending;
 mod parking;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::activation::Wake;
-use crate::approval::{ApprovalId, Decision, Status};
+use crate::approval::{Approval, ApprovalId, Decision, Status};
 use crate::blob::Scope;
 use crate::clock::Timestamp;
 use crate::failure::Failure;
@@ -116,6 +116,9 @@ pub(crate) struct State {
     pub(crate) slots: Vec<Slot>,
     failures: Vec<(Arc<str>, Failure)>,
     pub(crate) outcome: Option<oneshot::Sender<Arc<Outcome>>>,
+    /// What humans have been asked and nobody has taken a decision on yet; without the approval
+    /// itself if it was asked for before the run was started again.
+    pub(crate) asked: BTreeMap<ApprovalId, Option<Approval>>,
     /// What humans have decided, until whoever waits for it takes it.
     pub(crate) decisions: HashMap<ApprovalId, (Status, Vec<Decision>)>,
     /// What the root message waits for, if policy wants a human to see it first.
@@ -154,6 +157,8 @@ pub(crate) struct Run {
     pub(crate) messages: AtomicU32,
     pub(crate) blob_bytes: std::sync::atomic::AtomicUsize,
     pub(crate) ended: CancellationToken,
+    /// The run has left the memory, or will not do so after all.
+    moved: Notify,
     pub(crate) shared: Arc<Shared>,
     /// What is recorded of the run from before it was started again.
     pub(crate) history: Option<Box<History>>,
@@ -181,6 +186,8 @@ impl Run {
         birth: Birth,
         outcome: Option<oneshot::Sender<Arc<Outcome>>>,
     ) -> Self {
+        let asked = birth.history.iter().flat_map(|history| history.undecided());
+        let asked = asked.map(|id| (id, None)).collect();
         let tally = Tally::new(shared.writer.store().is_durable(), birth.before);
         Self {
             id: birth.id,
@@ -193,10 +200,11 @@ impl Run {
             tally,
             blob_bytes: 0.into(),
             ended: CancellationToken::new(),
+            moved: Notify::new(),
             shared,
             history: birth.history,
             diverged: OnceLock::new(),
-            state: Mutex::new(State { outcome, ..State::default() }),
+            state: Mutex::new(State { outcome, asked, ..State::default() }),
         }
     }
 

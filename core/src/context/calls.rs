@@ -34,9 +34,9 @@ impl Context {
             Caller::Handler(slot) => Target::Agent(self.run.state().slots[slot.0].agent),
             Caller::Edge => Target::User,
         };
-        let draft = self.draft((target, Pattern::Reply), T::KIND, body, 0);
+        let step = self.next_step();
+        let draft = self.draft((target, Pattern::Reply), T::KIND, body, (step, 0));
         let governed = self.pass(draft).await;
-        self.step += 1;
         match (self.delivery.caller, governed) {
             (_, Ok(_)) if self.delivery.again => {
                 self.replied = true;
@@ -116,7 +116,7 @@ impl Context {
         match call {
             Call::Ask { reply: Some(reply), .. } => Ok(Ok(self.recalled_message(reply)?)),
             Call::Ask { failure, .. } => Ok(Err(failure.unwrap_or(Failure::RunEnded))),
-            other => Err(self.diverged(other.name(), "ask")),
+            other => Err(self.otherwise(&other, "ask")),
         }
     }
 
@@ -132,7 +132,7 @@ impl Context {
         let (arrived, missing) = match self.recall("gather") {
             Ok(None) => return None,
             Ok(Some(Call::Gather { arrived, missing })) => (arrived, missing),
-            Ok(Some(other)) => return Some(Err(self.diverged(other.name(), "gather"))),
+            Ok(Some(other)) => return Some(Err(self.otherwise(&other, "gather"))),
             Err(failure) => return Some(Err(failure)),
         };
         let arrived: Result<Vec<Governed>, Failure> =
@@ -216,9 +216,9 @@ impl Context {
         leg: u32,
     ) -> Result<MessageId, (Option<MessageId>, Failure)> {
         let (agent, body, chain) = self.addressed(request).map_err(|failure| (None, failure))?;
-        let draft = self.draft((Target::Agent(agent), Pattern::Ask), request.kind, body, leg);
+        let route = (self.next_step(), leg);
+        let draft = self.draft((Target::Agent(agent), Pattern::Ask), request.kind, body, route);
         let message = self.pass(draft).await;
-        self.step += 1;
         let (message, fresh) = message.map_err(|failure| (None, failure))?;
         let id = message.id();
         if fresh {

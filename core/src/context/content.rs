@@ -24,8 +24,10 @@ impl Context {
         match self.recall("store")? {
             None => {}
             Some(Call::Store { blob: stored, .. }) if stored == blob.sha256 => return Ok(blob),
-            Some(Call::Store { .. }) => return Err(self.diverged("store", "store of another")),
-            Some(other) => return Err(self.diverged(other.name(), "store")),
+            Some(other @ Call::Store { .. }) => {
+                return Err(self.otherwise(&other, "store of another"));
+            }
+            Some(other) => return Err(self.otherwise(&other, "store")),
         }
         let stored = Stored::new(content.into(), self.seen.clone());
         stored.remember(value);

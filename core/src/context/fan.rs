@@ -18,14 +18,15 @@ impl Context {
         let body = Body::of(payload)?;
         self.declared::<T>()?;
         let run = self.run.clone();
+        let step = self.next_step();
         let mut published = Published::default();
         for (leg, agent) in (0_u32..).zip(run.shared.registry.receivers(T::KIND)) {
             let entry = run.shared.registry.entry(*agent);
             let collects = entry.collects(T::KIND);
             let cause = self.delivery.message.id();
-            let id = MessageId::derived(run.id, cause, self.step, leg);
+            let id = MessageId::derived(run.id, cause, step, leg);
             let before = run.history.as_ref().filter(|history| !history.sent.contains_key(&id));
-            if before.is_some_and(|history| history.has_passed(cause, self.step)) {
+            if before.is_some_and(|history| history.has_passed(cause, step)) {
                 // It had not gathered when this was published.
                 continue;
             }
@@ -33,7 +34,8 @@ impl Context {
                 continue;
             }
             let pattern = if collects { Pattern::Collect } else { Pattern::Publish };
-            let draft = self.draft((Target::Agent(*agent), pattern), T::KIND, body.clone(), leg);
+            let to = (Target::Agent(*agent), pattern);
+            let draft = self.draft(to, T::KIND, body.clone(), (step, leg));
             let delivered = match self.pass(draft).await {
                 Ok((_, false)) => Ok(()),
                 Ok((message, true)) if collects => {
@@ -53,7 +55,6 @@ impl Context {
                 }
             }
         }
-        self.step += 1;
         if published.delivered > 0 {
             return Ok(published);
         }

@@ -153,7 +153,7 @@ impl Context {
         match self.recall("now")? {
             None => {}
             Some(Call::Now { value }) => return Ok(value),
-            Some(other) => return Err(self.diverged(other.name(), "now")),
+            Some(other) => return Err(self.otherwise(&other, "now")),
         }
         let value = self.run.shared.clock.now();
         self.record(Call::Now { value })?;
@@ -168,7 +168,7 @@ impl Context {
                 let drawn = u64::from_str_radix(&value, 16);
                 return drawn.map_err(|error| Failure::Payload { reason: error.to_string() });
             }
-            Some(other) => return Err(self.diverged(other.name(), "random")),
+            Some(other) => return Err(self.otherwise(&other, "random")),
         }
         let value = self.run.shared.ids.random();
         self.record(Call::Random { value: format!("{value:016x}") })?;
@@ -179,7 +179,7 @@ impl Context {
     pub async fn sleep(&mut self, duration: Duration) -> Result<(), Failure> {
         let until = match self.recall("sleep")? {
             Some(Call::Sleep { until }) => until,
-            Some(other) => return Err(self.diverged(other.name(), "sleep")),
+            Some(other) => return Err(self.otherwise(&other, "sleep")),
             None => {
                 let until = self.run.shared.clock.now().plus(duration);
                 self.record(Call::Sleep { until })?;
@@ -217,7 +217,7 @@ impl Context {
             Some(call) => Ok(Some(call.clone())),
             None if history.has_reached(cause, self.step) => {
                 let recorded = history.describe(cause, self.step);
-                Err(self.diverged(&recorded, asked))
+                Err(self.diverged(self.step, &recorded, asked))
             }
             // The handler had come no further, and only its state was wanted.
             None if self.delivery.again => Err(Failure::RunEnded),
@@ -225,9 +225,21 @@ impl Context {
         }
     }
 
-    fn diverged(&self, recorded: &str, asked: &str) -> Failure {
+    fn diverged(&self, step: u32, recorded: &str, asked: &str) -> Failure {
         let agent = &self.entry().id;
-        self.run.diverge(agent, self.step, recorded.to_owned(), asked.to_owned())
+        self.run.diverge(agent, step, recorded.to_owned(), asked.to_owned())
+    }
+
+    /// Something else was called at the step that was just recalled.
+    fn otherwise(&self, recorded: &Call, asked: &str) -> Failure {
+        self.diverged(self.step.saturating_sub(1), recorded.name(), asked)
+    }
+
+    /// Takes the number of a step that sends something, before anything is waited for: whoever gives
+    /// up a wait goes on with the next number.
+    fn next_step(&mut self) -> u32 {
+        self.step += 1;
+        self.step - 1
     }
 
     /// Has a message judged and waits for a human if policy wants one; `true` if it is to be
@@ -238,7 +250,7 @@ impl Context {
             let step = draft.route.step;
             if !history.sent.contains_key(&id) && history.has_passed(cause, step) {
                 let asked = format!("{} to {}", draft.kind, self.run.address(draft.to));
-                return Err(self.diverged(&history.describe(cause, step), &asked));
+                return Err(self.diverged(step, &history.describe(cause, step), &asked));
             }
             if !history.sent.contains_key(&id) && self.delivery.again {
                 return Err(Failure::RunEnded);
@@ -247,6 +259,10 @@ impl Context {
         match self.run.govern(draft)? {
             Judged::Fresh(message) => Ok((message, true)),
             Judged::Recalled(message) => Ok((message, false)),
+            // The handler had come no further, and only its state was wanted.
+            Judged::Held(held) if self.delivery.again && !held.is_decided() => {
+                Err(Failure::RunEnded)
+            }
             Judged::Held(held) => {
                 self.permit = None;
                 let run = self.run.clone();
@@ -275,12 +291,12 @@ impl Context {
         (to, pattern): (Target, Pattern),
         kind: &'static str,
         body: Body,
-        leg: u32,
+        (step, leg): (u32, u32),
     ) -> Draft {
         let cause = self.delivery.message.id();
         Draft {
-            id: MessageId::derived(self.run.id, cause, self.step, leg),
-            route: Route { pattern, step: self.step, leg },
+            id: MessageId::derived(self.run.id, cause, step, leg),
+            route: Route { pattern, step, leg },
             cause: Some(cause),
             from: self.entry().id.clone(),
             to,

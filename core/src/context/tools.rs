@@ -15,12 +15,13 @@ use crate::approval::{Resolution, Status};
 use crate::bus::{Draft, Judged, Target};
 use crate::failure::Failure;
 use crate::governed::Governed;
-use crate::ids::MessageId;
+use crate::ids::{MessageId, RunId};
 use crate::journal::Entry;
 use crate::journal::steps::{Effect, Pattern, Route};
 use crate::limits;
 use crate::payload::{Body, Payload};
-use crate::policy::panic_text;
+use crate::policy::{Decision, panic_text};
+use crate::run::Run;
 use crate::tool::{Attempt, Effects, ToolCall, ToolError, ToolResult};
 
 /// One call on its way through the ledger.
@@ -32,6 +33,13 @@ struct Ledger {
     attempt: u32,
     /// How many unknown attempts were put to a human.
     doubts: u32,
+}
+
+impl Ledger {
+    /// The message with what the current attempt gave.
+    fn result_id(&self, run: RunId) -> MessageId {
+        MessageId::derived(run, self.call.id(), self.attempt, 0)
+    }
 }
 
 impl Context {
@@ -56,9 +64,9 @@ impl Context {
         let effects = entry.spec.effects;
         let call = ToolCall { tool: name.to_owned(), effects, arguments };
         let body = Body::of(&call)?;
-        let draft = self.draft((Target::Tool(tool), Pattern::Tool), ToolCall::KIND, body, 0);
+        let route = (self.next_step(), 0);
+        let draft = self.draft((Target::Tool(tool), Pattern::Tool), ToolCall::KIND, body, route);
         let passed = self.pass(draft).await;
-        self.step += 1;
         let (call, _) = passed?;
         // What policy has left of the arguments, which may be less.
         let arguments = call.decode::<ToolCall>()?.arguments;
@@ -93,6 +101,11 @@ impl Context {
                     Some(settled) => return settled,
                 }
             }
+            Some(Effect::Intent { .. }) if self.answered(&ledger) => {
+                let result = ledger.result_id(self.run.id);
+                self.ledger(&ledger, Effect::Done { result, duration_us: 0 })?;
+                return self.result(result);
+            }
             Some(Effect::Intent { .. }) => {
                 let once = self.run.shared.tools.entry(ledger.tool).spec.effects == Effects::Once;
                 if once {
@@ -111,10 +124,19 @@ impl Context {
         self.attempts(ledger).await
     }
 
+    /// Whether the process stopped between what the tool gave and the entry that it did.
+    fn answered(&self, ledger: &Ledger) -> bool {
+        let result = ledger.result_id(self.run.id);
+        let history = self.run.history.as_ref();
+        let sent = history.and_then(|history| history.sent.get(&result));
+        sent.is_some_and(|sent| sent.verdict.is_some())
+    }
+
     /// Calls the tool until it gives something, or until that is no use or might do harm.
     async fn attempts(&mut self, mut ledger: Ledger) -> Result<Value, Failure> {
+        let run = self.run.clone();
         loop {
-            let entry = self.run.shared.tools.entry(ledger.tool);
+            let entry = run.shared.tools.entry(ledger.tool);
             let effects = entry.spec.effects;
             ledger.attempt += 1;
             let intent = Effect::Intent { key: ledger.key.clone(), attempt: ledger.attempt };
@@ -125,7 +147,7 @@ impl Context {
                 durable.map_err(|error| Failure::Journal { reason: error.to_string() })?;
             }
             let began = tokio::time::Instant::now();
-            let answer = self.attempt(&ledger).await;
+            let answer = Self::attempt(&run, &ledger).await;
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             let reason = match answer {
                 Ok(output) => return self.done(&ledger, output, took),
@@ -151,12 +173,12 @@ impl Context {
     }
 
     /// One attempt; a panic or silence leaves open whether it happened.
-    async fn attempt(&self, ledger: &Ledger) -> Result<Value, ToolError> {
-        let entry = self.run.shared.tools.entry(ledger.tool);
+    async fn attempt(run: &Run, ledger: &Ledger) -> Result<Value, ToolError> {
+        let entry = run.shared.tools.entry(ledger.tool);
         let attempt = Attempt {
             arguments: &ledger.arguments,
             idempotency_key: &ledger.key,
-            run_id: self.run.id,
+            run_id: run.id,
         };
         let call = AssertUnwindSafe(entry.tool.call(attempt)).catch_unwind();
         match tokio::time::timeout(entry.spec.deadline, call).await {
@@ -176,6 +198,9 @@ impl Context {
         reason: &str,
         recorded: bool,
     ) -> Result<Option<Result<Value, Failure>>, Failure> {
+        if self.delivery.again && !recorded {
+            return Err(Failure::RunEnded);
+        }
         if !recorded {
             self.ledger(ledger, Effect::Unknown { reason: reason.to_owned() })?;
         }
@@ -205,7 +230,7 @@ impl Context {
     fn done(&mut self, ledger: &Ledger, output: Value, took: u64) -> Result<Value, Failure> {
         let entry = self.run.shared.tools.entry(ledger.tool);
         let body = Body::of(&ToolResult { tool: entry.spec.name.to_owned(), output })?;
-        let id = MessageId::derived(self.run.id, ledger.call.id(), ledger.attempt, 0);
+        let id = ledger.result_id(self.run.id);
         let route = Route { pattern: Pattern::ToolResult, step: ledger.attempt, leg: 0 };
         let draft = Draft {
             id,
@@ -223,12 +248,7 @@ impl Context {
         self.ledger(ledger, Effect::Done { result: id, duration_us: took })?;
         match judged? {
             Judged::Fresh(message) | Judged::Recalled(message) => self.output(&message),
-            Judged::Held(held) => Err(Failure::Rejected {
-                policy: held.approval.policy.clone(),
-                policy_version: held.approval.policy_version.clone(),
-                by: "nobody".into(),
-                reason: "a result cannot wait for a human; let the call wait instead".into(),
-            }),
+            Judged::Held(held) => Err(unheld(&held.approval.policy, &held.approval.policy_version)),
         }
     }
 
@@ -236,13 +256,17 @@ impl Context {
     fn result(&mut self, id: MessageId) -> Result<Value, Failure> {
         let history = self.run.history.as_ref();
         let sent = history.and_then(|history| history.sent.get(&id));
-        let denied = sent.and_then(|sent| sent.verdict.as_ref()?.denied());
+        let refused = sent.and_then(|sent| {
+            let verdict = sent.verdict.as_ref()?;
+            let held = verdict.decision == Decision::RequireApproval;
+            let held = held.then(|| unheld(&verdict.policy, &verdict.policy_version));
+            held.or_else(|| verdict.denied().map(Failure::Denied))
+        });
         match sent.and_then(crate::history::Sent::passed) {
             Some(message) => self.output(&message),
-            None => Err(denied.map_or_else(
-                || Failure::Journal { reason: format!("there is no record of result {id}") },
-                Failure::Denied,
-            )),
+            None => Err(refused.unwrap_or_else(|| Failure::Journal {
+                reason: format!("there is no record of result {id}"),
+            })),
         }
     }
 
@@ -268,6 +292,16 @@ impl Context {
 
     fn failed(&self, ledger: &Ledger, reason: &str) -> Failure {
         Failure::Tool { tool: self.tool_name(ledger), reason: reason.to_owned() }
+    }
+}
+
+/// What whoever called a tool is told when a policy wants a human to see the result.
+fn unheld(policy: &Arc<str>, policy_version: &Arc<str>) -> Failure {
+    Failure::Rejected {
+        policy: policy.clone(),
+        policy_version: policy_version.clone(),
+        by: "nobody".into(),
+        reason: "a result cannot wait for a human; let the call wait instead".into(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use super::{Run, SlotId};
+use crate::approval::{self, Approval, ApprovalId, Status};
 use crate::failure::Failure;
 use crate::journal::writer::Close;
 use crate::outcome::Outcome;
@@ -79,10 +80,46 @@ impl Run {
             }
             Err(failure) => Err(failure),
         };
+        let ended = durable.is_ok();
         ending.outcome = Some(match durable {
             Ok(()) => outcome,
             Err(cause) => Arc::new(Outcome::Failed { cause }),
         });
+        if ended {
+            self.withdraw().await;
+        }
+    }
+
+    /// Nobody need decide any more on what the run has asked for.
+    async fn withdraw(&self) {
+        let asked = std::mem::take(&mut self.state().asked);
+        for (id, approval) in asked {
+            if let Err(error) = self.withdraw_one(id, approval).await {
+                tracing::error!(run = %self.id, approval = %id, %error, "it cannot be withdrawn");
+            }
+        }
+    }
+
+    async fn withdraw_one(
+        &self,
+        id: ApprovalId,
+        asked: Option<Approval>,
+    ) -> Result<(), approval::Error> {
+        let approvals = &self.shared.approvals;
+        loop {
+            let Some(found) = approvals.get(self.principal.tenant(), id).await? else {
+                // Whoever was about to ask may still do so; the first version is the one kept.
+                let withdrawn = asked.and_then(|asked| asked.ended(Status::Withdrawn));
+                return match withdrawn {
+                    Some(withdrawn) => approvals.put(&withdrawn).await,
+                    None => Ok(()),
+                };
+            };
+            let Some(withdrawn) = found.ended(Status::Withdrawn) else { return Ok(()) };
+            if approvals.swap(&withdrawn).await? {
+                return Ok(());
+            }
+        }
     }
 }
 

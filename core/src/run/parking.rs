@@ -8,7 +8,7 @@ use crate::approval::ApprovalId;
 use crate::clock::Timestamp;
 use crate::journal::Entry;
 use crate::journal::record::Gathering;
-use crate::keeper::Parked;
+use crate::keeper::{Parked, STORE_BACKOFF};
 
 /// What a run waits for when it is parked.
 struct Plan {
@@ -40,10 +40,12 @@ impl Run {
         };
         if !recorded {
             // What is not on record cannot be taken up again: the run stays in memory.
-            return self.unpark();
+            return self.unpark().await;
         }
-        let (actors, sender) = {
+        let (records, actors, sender) = {
             let mut state = self.state();
+            // First, so that nothing that a handler does on its way out gets on record.
+            let records = self.tally.leave();
             state.ended = true;
             let mut actors = Vec::with_capacity(state.slots.len());
             for slot in &mut state.slots {
@@ -53,18 +55,17 @@ impl Run {
                 actors.extend(slot.actor.take());
                 slot.notify.notify_one();
             }
-            (actors, state.outcome.take())
+            (records, actors, state.outcome.take())
         };
-        let records = self.tally.leave();
         self.shared.park(self.id, Parked { records, outcome: sender }, wake_at);
         self.ended.cancel();
+        self.moved.notify_waiters();
         for actor in actors {
             actor.kill();
         }
         let after = self.state().after_parking.take();
         if let Some(outcome) = after {
-            self.shared.end_parked(self.id, outcome).await;
-            return;
+            return self.shared.end_after_all(self.id, outcome).await;
         }
         // A decision that fell while the run was on its way out has found nobody to tell.
         for id in approvals {
@@ -103,18 +104,34 @@ impl Run {
         Some(Plan { wake_at, approvals, gathers })
     }
 
-    fn unpark(self: &Arc<Self>) {
-        let after = {
+    /// Lets a run go on that could not be parked, but not at once: the journal needs time to mend.
+    async fn unpark(self: &Arc<Self>) {
+        tokio::time::sleep(STORE_BACKOFF).await;
+        let (after, root) = {
             let mut state = self.state();
             state.parking = false;
             for slot in &state.slots {
                 slot.notify.notify_one();
             }
-            state.after_parking.take()
+            (state.after_parking.take(), state.root.is_some())
         };
+        self.moved.notify_waiters();
         if let Some(outcome) = after {
-            let run = self.clone();
-            self.shared.tasks.spawn(async move { run.finish(outcome, None).await });
+            Box::pin(self.finish(outcome, None)).await;
+        } else if root {
+            // No handler is there that would find out that the run can be parked.
+            self.let_rest();
+        }
+    }
+
+    /// Returns once the run is no longer about to leave the memory; `true` if it has left it.
+    pub(crate) async fn has_left(&self) -> bool {
+        loop {
+            let moved = self.moved.notified();
+            if self.ended.is_cancelled() || !self.state().parking {
+                return self.ended.is_cancelled();
+            }
+            moved.await;
         }
     }
 }

@@ -1,0 +1,116 @@
+//! What is left when the worker is done: its books, what it acknowledged, and the journal.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use genie_core::ids::RunId;
+use genie_core::journal::steps::Effect;
+use genie_core::journal::{Entry, Record, lines, restore, verify};
+use genie_core::outcome::Outcome;
+use genie_store::{Location, Mode};
+
+/// Everything that the outside and the journal know.
+pub(crate) struct Evidence {
+    /// The runs whose outcome somebody was told, with the words.
+    pub(crate) acknowledged: Vec<(String, String)>,
+    /// The keys of the payments, in the order in which they happened.
+    pub(crate) once: Vec<String>,
+    notes: Vec<String>,
+    /// How many runs the journal has.
+    pub(crate) runs: usize,
+    /// How often a run was taken up.
+    pub(crate) resumed: usize,
+    /// How many effects were in doubt.
+    pub(crate) doubts: usize,
+    outcomes: HashMap<RunId, Vec<String>>,
+    done: HashSet<String>,
+    journal: Vec<u8>,
+}
+
+fn lines_of(file: &Path) -> Vec<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn keys_of(file: &Path) -> Vec<String> {
+    lines_of(file).iter().map(|line| line.split_once(' ').unwrap().0.to_owned()).collect()
+}
+
+impl Evidence {
+    pub(crate) async fn gather(directory: &Path) -> Self {
+        let place = Location::Sqlite(directory.join("data"));
+        let store = genie_store::open(&place, Mode::Look, genie_store::Options::default());
+        let store = store.await.unwrap();
+        let mut evidence = Self {
+            acknowledged: lines_of(&directory.join("acknowledged"))
+                .iter()
+                .map(|line| line.split_once(' ').unwrap())
+                .map(|(run, said)| (run.to_owned(), said.to_owned()))
+                .collect(),
+            once: keys_of(&directory.join("book.pay.book")),
+            notes: keys_of(&directory.join("book.note.book")),
+            runs: 0,
+            resumed: 0,
+            doubts: 0,
+            outcomes: HashMap::new(),
+            done: HashSet::new(),
+            journal: Vec::new(),
+        };
+        let chains = store.checkpoints.chains().await.unwrap();
+        let [chain] = chains.as_slice() else { panic!("one process has one chain: {chains:?}") };
+        let mut after = 0;
+        loop {
+            let rows = store.checkpoints.rows(chain.chain, after, 10_000).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for record in restore::restore(rows).unwrap() {
+                evidence.read(&record);
+            }
+        }
+        store.close().await.unwrap();
+        evidence
+    }
+
+    fn read(&mut self, record: &Record) {
+        lines::write(record, &mut self.journal).unwrap();
+        match &record.entry {
+            Entry::RunStarted { .. } => self.runs += 1,
+            Entry::RunResumed { .. } => self.resumed += 1,
+            Entry::Effect { message_id, effect, .. } => match effect {
+                Effect::Unknown { .. } => self.doubts += 1,
+                Effect::Done { .. } | Effect::Resolved { happened: true, .. } => {
+                    self.done.insert(message_id.to_string());
+                }
+                _ => {}
+            },
+            Entry::Outcome { run_id, outcome, .. } => {
+                let said = match &**outcome {
+                    Outcome::Completed { answer_sha256, .. } => answer_sha256.to_string(),
+                    other => format!("{other:?}").replace(' ', ""),
+                };
+                let said = format!("{} {said}", outcome.name());
+                self.outcomes.entry(*run_id).or_default().push(said);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_sound(&self) {
+        let report = verify::verify(self.journal.as_slice(), None).unwrap();
+        assert_eq!(report.runs as usize, self.runs);
+        assert_eq!(self.outcomes.len(), self.runs, "a run has no outcome");
+        for (run, outcomes) in &self.outcomes {
+            let [outcome] = outcomes.as_slice() else { panic!("{run} ended {outcomes:?}") };
+            let cancelled = outcome.starts_with("cancelled");
+            assert!(cancelled || outcome.starts_with("completed"), "{run} ended {outcome}");
+        }
+        for (run, said) in &self.acknowledged {
+            let run = RunId(run.parse().unwrap());
+            assert_eq!(self.outcomes.get(&run), Some(&vec![said.clone()]), "{run} was told else");
+        }
+        let paid: HashSet<&String> = self.once.iter().collect();
+        assert_eq!(paid.len(), self.once.len(), "a payment happened twice");
+        for key in self.once.iter().chain(&self.notes) {
+            assert!(self.done.contains(key), "{key} happened and is not on record");
+        }
+    }
+}

@@ -59,7 +59,11 @@ impl Ports {
                 store: None,
             });
         };
-        let options = genie_store::Options::default();
+        let options = genie_store::Options {
+            lease: config.lease,
+            heartbeat: config.lease / 3,
+            ..genie_store::Options::default()
+        };
         let store = genie_store::open(&location, Mode::Own, options).await?;
         Ok(Self {
             journal: store.journal.clone(),

@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
@@ -29,6 +30,8 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// Where runs are kept.
     pub storage: Storage,
+    /// How long a process that shares a database may be silent before another takes over its runs.
+    pub lease: Duration,
     /// How many records the journal in memory keeps.
     pub journal_records_max: usize,
     /// The region in which this installation processes.
@@ -46,6 +49,7 @@ impl Default for Config {
         let mut config = Self {
             policies: None,
             storage: Storage::Unset,
+            lease: Duration::from_secs(1),
             journal_records_max: 1,
             home_region: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
@@ -129,8 +133,6 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use genie_core::label::PERSONAL;
 
     use super::*;
@@ -153,6 +155,7 @@ mod tests {
         let file: File = toml::from_str(REFERENCE).unwrap();
         assert!(file.policies.is_some() && file.home_region.is_some());
         assert!(file.journal_records_max.is_some() && file.storage.is_some());
+        assert!(file.lease.is_some());
         assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
         // The debug form lists every field, so that a new limit cannot be forgotten here.
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);

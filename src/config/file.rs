@@ -23,6 +23,7 @@ const TAP_EVENTS_MAX: usize = 1 << 20;
 pub(super) struct File {
     pub(super) policies: Option<PathBuf>,
     pub(super) storage: Option<String>,
+    pub(super) lease: Option<Lasting>,
     pub(super) journal_records_max: Option<Count>,
     pub(super) home_region: Option<Region>,
     #[serde(default)]
@@ -65,6 +66,7 @@ impl File {
             config.policies = (!policies.as_os_str().is_empty()).then_some(policies);
         }
         set(&mut config.storage, self.storage.map(|storage| Storage::parse(&storage)));
+        set(&mut config.lease, self.lease.map(|lasting| lasting.0));
         set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
         set(&mut config.home_region, self.home_region.map(|region| region.0));
         let clearance = self.user_clearance;

@@ -88,9 +88,9 @@ impl Checkpoints {
     /// nothing is checked, and a gap stays one. `prev_hash` is that of the row before, zeros if the
     /// record before is not there.
     pub async fn rows(&self, chain: i64, after: u64, limit: u64) -> Result<Vec<Row>, Error> {
-        let sql = "SELECT r.seq, p.hash, r.hash, r.number, r.body FROM records r \
-                   LEFT JOIN records p ON p.chain = r.chain AND p.seq = r.seq - 1 \
-                   WHERE r.chain = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3";
+        let sql = "SELECT r.seq, (SELECT hash FROM records p \
+                   WHERE p.chain = r.chain AND p.seq = r.seq - 1), r.hash, r.number, r.body \
+                   FROM records r WHERE r.chain = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3";
         let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(chain).bind(rows::number(after));
             query.bind(rows::number(limit)).fetch_all(pool).await

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use genie_core::context::Request;
+use genie_core::tool::{Attempt, Tool, ToolError, ToolSpec};
 use genie_core::{Agent, AgentError, AgentSpec, Context, Gather, Governed, Payload, async_trait};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,3 +164,106 @@ pub(super) const DEAD_LEG: Fan = Fan {
 /// Waits in a gather for one leg that never answers: two activations, the fewest that can park.
 pub(super) const PARKED: Fan =
     Fan { id: "bench_parked", legs_ms: &[NEVER_MS], deadline: Duration::from_millis(NEVER_MS) };
+
+/// Three legs that take an hour: at work for as long as a process lives.
+pub(super) const LONG_FAN: Fan = Fan {
+    id: "bench_long",
+    legs_ms: &[NEVER_MS, NEVER_MS, NEVER_MS],
+    deadline: Duration::from_millis(NEVER_MS),
+};
+
+/// A conversation to be held.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Turns {
+    pub(super) turns: u32,
+    pub(super) bytes: usize,
+}
+
+impl Payload for Turns {
+    const KIND: &'static str = "bench.turns";
+}
+
+/// Says one thing after the other to the listener.
+pub(super) struct Talker;
+
+/// The one that talks.
+pub(super) const TURNS: Talker = Talker;
+
+#[async_trait]
+impl Agent for Talker {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("bench_turns", "holds a conversation")
+            .accepts::<Turns>()
+            .emits::<Load>()
+            .emits::<Done>()
+            .handler_deadline(Duration::from_mins(10))
+    }
+
+    async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
+        let Turns { turns, bytes } = message.decode()?;
+        for turn in 0..turns {
+            let text: String =
+                format!("turn {turn}: the quick brown fox jumps over the lazy dog; ")
+                    .chars()
+                    .cycle()
+                    .take(bytes)
+                    .collect();
+            let _heard: Done = cx.ask("bench_listener", &Load { text }).await?;
+        }
+        Ok(cx.reply(&Done { count: turns }).await?)
+    }
+}
+
+/// Hears what is said.
+pub(super) struct Listener;
+
+/// The one that listens.
+pub(super) const LISTENER: Listener = Listener;
+
+#[async_trait]
+impl Agent for Listener {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("bench_listener", "listens").accepts::<Load>().emits::<Done>()
+    }
+
+    async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
+        let _load: Load = message.decode()?;
+        Ok(cx.reply(&Done { count: 1 }).await?)
+    }
+}
+
+/// Sends money, which needs a human.
+pub(super) struct Payer;
+
+/// The one that pays.
+pub(super) const PAYER: Payer = Payer;
+
+#[async_trait]
+impl Agent for Payer {
+    fn spec(&self) -> AgentSpec {
+        AgentSpec::new("bench_payer", "sends money")
+            .accepts::<Order>()
+            .emits::<Done>()
+            .uses("bench.wire")
+    }
+
+    async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
+        let Order { count } = message.decode()?;
+        cx.tool("bench.wire", serde_json::json!({ "count": count })).await?;
+        Ok(cx.reply(&Done { count }).await?)
+    }
+}
+
+/// Does nothing, once.
+pub(super) struct Wire;
+
+#[async_trait]
+impl Tool for Wire {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec::new::<Order>("bench.wire", "does nothing, once")
+    }
+
+    async fn call(&self, _attempt: Attempt<'_>) -> Result<serde_json::Value, ToolError> {
+        Ok(serde_json::Value::Null)
+    }
+}

@@ -14,10 +14,10 @@ use super::{Bench, Effort, Figure, host, percentile_ms, question};
 /// Runs in flight at once.
 const IN_FLIGHT: usize = 64;
 
-const QUESTION: &str = "Where did I overspend compared with last month?";
+pub(super) const QUESTION: &str = "Where did I overspend compared with last month?";
 
 /// Asks from `IN_FLIGHT` tasks until `more` says no; the durations of all runs, sorted.
-async fn load(
+pub(super) async fn load(
     bench: Arc<Bench>,
     more: impl Fn() -> bool + Clone + Send + 'static,
 ) -> anyhow::Result<Vec<Duration>> {

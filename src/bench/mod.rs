@@ -5,9 +5,11 @@
 
 mod agents;
 mod bus;
+mod durable;
 mod finance;
 mod gather;
 mod host;
+mod recovery;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use serde::Serialize;
 use crate::App;
 use crate::app::Running;
 use crate::config::Config;
+use crate::storage::Storage;
 
 /// One measured figure.
 #[derive(Debug, Clone, Serialize)]
@@ -78,8 +81,19 @@ pub(crate) struct Effort {
 }
 
 /// The scenarios by name, in the order in which they are shown.
-pub(crate) const SCENARIOS: &[&str] =
-    &["bus", "finance", "gather", "denied", "parked", "statement", "soak"];
+pub(crate) const SCENARIOS: &[&str] = &[
+    "bus",
+    "finance",
+    "gather",
+    "denied",
+    "parked",
+    "statement",
+    "soak",
+    "durable",
+    "recovery",
+    "waiting",
+    "conversation",
+];
 
 /// Measures one scenario in this process.
 ///
@@ -89,6 +103,7 @@ pub(crate) async fn measure(
     scenario: &str,
     effort: Effort,
     agents: &'static [&'static dyn Agent],
+    storage: &Storage,
 ) -> anyhow::Result<Vec<Figure>> {
     match scenario {
         "bus" => bus::throughput(effort).await,
@@ -98,6 +113,10 @@ pub(crate) async fn measure(
         "parked" => gather::parked().await,
         "statement" => finance::large_statement(agents).await,
         "soak" => finance::soak(effort, agents).await,
+        "durable" => durable::side_by_side(effort, agents, storage).await,
+        "recovery" => recovery::unfinished().await,
+        "waiting" => recovery::parked().await,
+        "conversation" => recovery::conversation().await,
         unknown => anyhow::bail!("`{unknown}` is not a scenario; try {}", SCENARIOS.join(", ")),
     }
 }
@@ -113,10 +132,18 @@ impl Bench {
         agents: &[&'static dyn Agent],
         adjust: impl FnOnce(&mut Config),
     ) -> anyhow::Result<Self> {
+        Self::with(agents, adjust, |app| app).await
+    }
+
+    async fn with(
+        agents: &[&'static dyn Agent],
+        adjust: impl FnOnce(&mut Config),
+        more: impl FnOnce(App) -> App,
+    ) -> anyhow::Result<Self> {
         // Records beyond these are dropped, so that memory stays flat over any number of runs.
         let mut config = Config { journal_records_max: 8_192, ..Config::default() };
         adjust(&mut config);
-        let running = App::build(config).agents(agents).start().await?;
+        let running = more(App::build(config).agents(agents)).start().await?;
         let principal = running.admit(Identity {
             tenant: "bench".into(),
             subject: "bench".into(),

@@ -9,11 +9,14 @@ use serde_json::Value;
 
 use super::complaint::Complaint;
 use crate::bench::{Effort, Figure, SCENARIOS, measure};
+use crate::config::Config;
+use crate::storage::Storage;
 
 /// Arguments of `genie bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these scenarios: bus, finance, gather, denied, parked, statement, soak.
+    /// Only these scenarios: bus, finance, gather, denied, parked, statement, soak, durable (also
+    /// with PostgreSQL, if `--database` names one), recovery, waiting, conversation.
     scenarios: Vec<String>,
     /// Seconds for each measured throughput.
     #[arg(long, default_value_t = 5)]
@@ -29,7 +32,11 @@ pub(crate) struct Args {
     here: bool,
 }
 
-pub(crate) fn main(args: &Args, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(
+    args: &Args,
+    config: &Config,
+    agents: &'static [&'static dyn Agent],
+) -> anyhow::Result<ExitCode> {
     let unknown = args.scenarios.iter().find(|name| !SCENARIOS.contains(&name.as_str()));
     if let Some(unknown) = unknown {
         let problem = format!("`{unknown}` is not a scenario");
@@ -43,12 +50,12 @@ pub(crate) fn main(args: &Args, agents: &'static [&'static dyn Agent]) -> anyhow
     table.set_header(["figure", "measured", "unit", "budget", ""]);
     for name in SCENARIOS.iter().filter(wanted) {
         if args.here {
-            let figures = measure_here(name, args, agents)?;
+            let figures = measure_here(name, args, config, agents)?;
             anstream::println!("{}", as_json(name, &figures));
             continue;
         }
         anstream::eprintln!("measuring {name} …");
-        let line = measure_apart(name, args)?;
+        let line = measure_apart(name, args, config)?;
         if args.json {
             anstream::println!("{line}");
         }
@@ -67,16 +74,22 @@ pub(crate) fn main(args: &Args, agents: &'static [&'static dyn Agent]) -> anyhow
 fn measure_here(
     name: &str,
     args: &Args,
+    config: &Config,
     agents: &'static [&'static dyn Agent],
 ) -> anyhow::Result<Vec<Figure>> {
     let effort = Effort { seconds: args.seconds, soak_runs: args.soak_runs };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(name, effort, agents))
+    runtime.block_on(measure(name, effort, agents, &config.storage))
 }
 
 /// Measures in a child process, so that no scenario leaves its memory to the next.
-fn measure_apart(name: &str, args: &Args) -> anyhow::Result<String> {
-    let output = Command::new(std::env::current_exe()?)
+fn measure_apart(name: &str, args: &Args, config: &Config) -> anyhow::Result<String> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Storage::Database(url) = &config.storage {
+        // Not as an argument, which everyone on the machine can read.
+        command.env("GENIE_DATABASE", url);
+    }
+    let output = command
         .args(["bench", name, "--here"])
         .args(["--seconds", &args.seconds.to_string()])
         .args(["--soak-runs", &args.soak_runs.to_string()])

@@ -124,7 +124,7 @@ impl Cli {
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),
             Command::Data(args) => data::main(&args),
-            Command::Bench(args) => bench::main(&args, agents),
+            Command::Bench(args) => bench::main(&args, &config, agents),
         }
     }
 }

@@ -1,0 +1,150 @@
+//! What waiting and coming back cost when the database keeps the runs.
+
+use std::time::{Duration, Instant};
+
+use genie_core::Ask;
+use genie_core::approval::{Choice, Filter};
+use genie_core::principal::Identity;
+
+use super::agents::{FAN_OUT, LEGS, LONG_FAN, Order, PARKED, PAYER, TURNS, Turns, Wire};
+use super::durable::{Directory, tempdir};
+use super::{Bench, Figure, host, percentile_ms};
+use crate::config::Config;
+use crate::storage::Storage;
+
+/// Runs that are unfinished when the process stops.
+const UNFINISHED: u32 = 10_000;
+
+/// Runs that wait on disk.
+const PARKED_RUNS: u32 = 100_000;
+
+/// Turns of one conversation, and the bytes of each.
+const CONVERSATION: (u32, usize) = (200, 2_048);
+
+fn keep_in(directory: &Directory) -> impl Fn(&mut Config) {
+    let data = directory.0.join("data");
+    move |config| {
+        config.storage = Storage::Directory(data.clone());
+        config.limits.runs_in_flight_max = 2 * UNFINISHED as usize;
+        config.limits.run_deadline = Duration::from_hours(2);
+        config.limits.drain = Duration::from_millis(1);
+    }
+}
+
+/// Stops with thousands of runs at work, starts again, and waits until they are.
+pub(super) async fn unfinished() -> anyhow::Result<Vec<Figure>> {
+    let directory = tempdir()?;
+    let keep = keep_in(&directory);
+    let never_park = |config: &mut Config| {
+        keep(config);
+        config.limits.park_after = Duration::from_hours(24);
+    };
+    let agents: &[&'static dyn genie_core::Agent] = &[&LONG_FAN, &LEGS[0], &LEGS[1], &LEGS[2]];
+    let bench = Bench::start(agents, never_park).await?;
+    for _ in 0..UNFINISHED {
+        let ask = Ask::new("bench_long", &Order { count: 0 });
+        bench.running.kernel().ask(&bench.principal, ask).await?;
+    }
+    let head = bench.running.kernel().head().seq;
+    bench.running.kernel().journal().durable(head).await?;
+    bench.running.drain().await;
+
+    let started = Instant::now();
+    let bench = Bench::start(agents, never_park).await?;
+    let opened = bench.running.kernel().head().seq;
+    while bench.running.kernel().head().seq == opened {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let first = started.elapsed();
+    bench.running.kernel().caught_up().await;
+    let all = started.elapsed();
+    anyhow::ensure!(
+        bench.running.kernel().runs_in_flight() == UNFINISHED as usize,
+        "only {} runs came back",
+        bench.running.kernel().runs_in_flight()
+    );
+    bench.running.drain().await;
+    Ok(vec![
+        Figure::new("10,000 unfinished runs, first progress", first.as_secs_f64(), "s")
+            .at_most(5.0),
+        Figure::new("10,000 unfinished runs, all at work", all.as_secs_f64(), "s"),
+    ])
+}
+
+/// Parks runs by the hundred thousand; then brings single ones back by a decision.
+pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
+    let directory = tempdir()?;
+    let keep = keep_in(&directory);
+    let bench =
+        Bench::with(&[&PARKED, &LEGS[0], &FAN_OUT, &PAYER], keep, |app| app.tool(Wire)).await?;
+    let kernel = bench.running.kernel();
+    let mut before = None;
+    let started = Instant::now();
+    for number in 0..PARKED_RUNS {
+        let ask = Ask::new("bench_parked", &Order { count: 0 });
+        drop(kernel.ask(&bench.principal, ask).await?);
+        // The first tenth has filled caches and pools.
+        if number == PARKED_RUNS / 10 {
+            settle(kernel).await;
+            before = host::resident_bytes();
+        }
+        while kernel.runs_in_flight() > 1_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    settle(kernel).await;
+    let rate = f64::from(PARKED_RUNS) / started.elapsed().as_secs_f64();
+    let after = host::resident_bytes();
+    let runs = f64::from(PARKED_RUNS) * 0.9;
+    let each = before.zip(after).map_or(0.0, |(before, after)| (after - before) / runs);
+
+    let approver = bench.running.admit(Identity {
+        tenant: "bench".into(),
+        subject: "approver".into(),
+        roles: ["approver".to_owned()].into(),
+        ..Identity::default()
+    });
+    let mut took = Vec::new();
+    for _ in 0..50 {
+        let ask = Ask::new("bench_payer", &Order { count: 1 });
+        let run = kernel.ask(&bench.principal, ask).await?;
+        settle(kernel).await;
+        let filter = Filter { run_id: Some(run.run_id), limit: 1, ..Filter::default() };
+        let found = kernel.approvals().list("bench", &filter).await?;
+        let approval = found.first().ok_or_else(|| anyhow::anyhow!("nobody was asked"))?;
+        let started = Instant::now();
+        kernel.decide(&approver, approval.id, None, (Choice::Approve, "go on")).await?;
+        let outcome = run.outcome().await;
+        anyhow::ensure!(outcome.name() == "completed", "a payment ended as {outcome:?}");
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    bench.running.drain().await;
+    Ok(vec![
+        Figure::new("memory of a run parked on disk", each, "bytes").at_most(64.0),
+        Figure::new("runs parked", rate, "/s"),
+        Figure::new("decision to answer of a parked run, p50", percentile_ms(&took, 50), "ms")
+            .at_most(5.0),
+    ])
+}
+
+async fn settle(kernel: &genie_core::Kernel) {
+    while kernel.runs_in_flight() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A conversation of many turns costs about its own payload.
+pub(super) async fn conversation() -> anyhow::Result<Vec<Figure>> {
+    let directory = tempdir()?;
+    let (turns, bytes) = CONVERSATION;
+    let bench = Bench::start(&[&TURNS, &super::agents::LISTENER], keep_in(&directory)).await?;
+    let ask = Ask::new("bench_turns", &Turns { turns, bytes });
+    let outcome = bench.running.kernel().ask(&bench.principal, ask).await?.outcome().await;
+    anyhow::ensure!(outcome.name() == "completed", "a conversation ended as {outcome:?}");
+    bench.running.drain().await;
+    let stored = std::fs::metadata(directory.0.join("data/genie.db"))?.len();
+    let payload = f64::from(turns) * bytes as f64;
+    let times = stored as f64 / payload;
+    Ok(vec![Figure::new("200 turns of 2 KB on disk, for their payload", times, "×").at_most(3.0)])
+}

@@ -34,6 +34,10 @@ pub(crate) struct Sent {
     pub(crate) handled: Option<Handled>,
     /// How often its handler was restarted.
     pub(crate) restarts: u32,
+    /// The record of the last restart.
+    pub(crate) restarted_at: usize,
+    /// The record with which it was let through, if it was.
+    pub(crate) passed_at: usize,
 }
 
 /// An approval that was asked for.
@@ -51,6 +55,8 @@ pub(crate) struct Asked {
 pub(crate) struct Handled {
     pub(crate) failure: Option<Failure>,
     pub(crate) stateful: bool,
+    /// The record that says so.
+    pub(crate) at: usize,
 }
 
 /// Everything recorded of one run.
@@ -73,18 +79,19 @@ impl History {
     /// Reads the records of a run, in their order.
     pub(crate) fn of(records: &[Arc<Record>]) -> Self {
         let mut history = Self::default();
-        for record in records {
-            history.read(&record.entry);
+        for (at, record) in records.iter().enumerate() {
+            history.read(at, &record.entry);
         }
         history
     }
 
-    fn read(&mut self, entry: &Entry) {
+    fn read(&mut self, at: usize, entry: &Entry) {
         match entry {
             Entry::Message { route, message } => self.message(*route, message),
             Entry::Verdict { message_id, verdict, original_sha256, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     sent.verdict = Some(verdict.clone());
+                    sent.passed_at = at;
                     // A second verdict finds it redacted already.
                     sent.original_sha256 = sent.original_sha256.or(*original_sha256);
                 }
@@ -105,13 +112,14 @@ impl History {
             Entry::Handled { message_id, failure, stateful, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     let failure = failure.clone();
-                    sent.handled = Some(Handled { failure, stateful: *stateful });
+                    sent.handled = Some(Handled { failure, stateful: *stateful, at });
                 }
             }
             Entry::Restarted { message_id, restart, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     sent.restarts = *restart;
                     sent.handled = None;
+                    sent.restarted_at = at;
                 }
             }
             Entry::ApprovalRequested {
@@ -139,6 +147,7 @@ impl History {
             }
             Entry::ApprovalDecided { message_id, approval_id, status, decisions, .. } => {
                 let asked = self.sent.get_mut(message_id).and_then(|sent| {
+                    sent.passed_at = at;
                     let mut asked = sent.approvals.iter_mut().chain(&mut sent.doubts);
                     asked.find(|asked| asked.id == *approval_id)
                 });
@@ -184,6 +193,8 @@ impl History {
             effects: Vec::new(),
             handled: None,
             restarts: 0,
+            restarted_at: 0,
+            passed_at: 0,
         };
         self.sent.insert(id, sent);
     }
@@ -223,6 +234,14 @@ impl History {
             || "nothing".to_owned(),
             |sent| format!("{} to {}", sent.message.kind(), sent.message.to()),
         )
+    }
+
+    /// The messages that were let through, in the order in which they were.
+    pub(crate) fn passed(&self) -> Vec<(MessageId, Governed)> {
+        let passed = |id: &MessageId| Some((*id, self.sent[id].passed()?));
+        let mut passed: Vec<_> = self.order.iter().filter_map(passed).collect();
+        passed.sort_by_key(|(id, _)| self.sent[id].passed_at);
+        passed
     }
 
     /// The approvals on which no decision is on record.

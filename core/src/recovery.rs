@@ -225,27 +225,27 @@ impl Run {
         let mut rebuilt = Rebuilt { run: self, history, deliveries: HashMap::new() };
         let mut unsettled = Vec::new();
         let mut live: Vec<SlotId> = Vec::new();
-        let mut again: Vec<(SlotId, Delivery)> = Vec::new();
-        for id in &history.order {
+        let mut again: Vec<(SlotId, usize, Delivery)> = Vec::new();
+        for (id, message) in &history.passed() {
             let sent = &history.sent[id];
-            let Some(message) = sent.passed() else { continue };
             match sent.route.pattern {
                 Pattern::Root | Pattern::Ask | Pattern::Publish | Pattern::Fallback => {
                     let (agent, slot, delivery) = rebuilt.delivery(*id)?;
                     self.state().saw(slot, &message.message().label);
                     match &sent.handled {
                         Some(handled) if rebuilt.is_to_restart(*id, agent, handled) => {
-                            self.state().put(&self.shared, slot, delivery);
+                            self.state().put(&self.shared, slot, delivery, false);
                             live.push(slot);
                         }
                         None => {
-                            self.state().put(&self.shared, slot, delivery);
+                            let begun = history.has_reached(*id, 0);
+                            self.state().put(&self.shared, slot, delivery, begun);
                             live.push(slot);
                         }
                         Some(handled) => {
                             if handled.stateful {
                                 let delivery = Delivery { again: true, ..delivery.clone() };
-                                again.push((slot, delivery));
+                                again.push((slot, handled.at, delivery));
                             }
                             if rebuilt.is_unsettled(*id, &delivery) {
                                 let failure = handled.failure.clone();
@@ -254,19 +254,20 @@ impl Run {
                         }
                     }
                 }
-                Pattern::Reply => rebuilt.reply(&message)?,
+                Pattern::Reply => rebuilt.reply(message)?,
                 Pattern::Collect => {
                     if !history.consumed.contains(id) {
                         let agent = self.resolve(message.to())?;
-                        self.collect(agent, &message);
+                        self.collect(agent, message);
                     }
                 }
                 Pattern::Tool | Pattern::ToolResult => {}
             }
         }
         let mut state = self.state();
-        for (slot, delivery) in again {
-            if live.contains(&slot) {
+        again.sort_by_key(|(_, at, _)| *at);
+        for (slot, at, delivery) in again {
+            if at >= rebuilt.lost_at(slot) {
                 state.slots[slot.0].inbox.before.push_back(delivery);
             }
         }
@@ -346,6 +347,20 @@ impl Rebuilt<'_> {
             && !self.history.has_reached(id, 0)
             && self.history.sent[&id].restarts < entry.spec.restarts_max
             && !self.has_caused(id, Pattern::Fallback)
+    }
+
+    /// The last record at which an activation lost what it kept, since its handler panicked.
+    fn lost_at(&self, slot: SlotId) -> usize {
+        let panicked = self.deliveries.iter().filter(|(_, (_, of, _))| *of == slot);
+        let panicked = panicked.filter_map(|(id, (agent, ..))| {
+            let sent = self.history.sent.get(id)?;
+            let id = &self.run.shared.registry.entry(*agent).id;
+            let handled = sent.handled.as_ref().filter(|handled| {
+                matches!(&handled.failure, Some(Failure::Panicked { agent, .. }) if agent == id)
+            });
+            Some(handled.map_or(sent.restarted_at, |handled| handled.at + 1))
+        });
+        panicked.max().unwrap_or(0)
     }
 
     /// Whether a message of this pattern was let through that this one caused.

@@ -399,10 +399,14 @@ impl Run {
 }
 
 impl State {
-    /// Puts a recorded message into the queue of its activation.
-    pub(crate) fn put(&mut self, shared: &Shared, slot_id: SlotId, delivery: Delivery) {
-        let slot = &mut self.slots[slot_id.0];
-        slot.inbox.queue.push_back(delivery);
+    /// Puts a recorded message into the queue of its activation, in front if its handler had begun.
+    pub(crate) fn put(&mut self, shared: &Shared, to: SlotId, delivery: Delivery, begun: bool) {
+        let slot = &mut self.slots[to.0];
+        if begun {
+            slot.inbox.queue.push_front(delivery);
+        } else {
+            slot.inbox.queue.push_back(delivery);
+        }
         shared.registry.entry(slot.agent).counters.queued.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -303,12 +303,17 @@ impl Desk {
         self.check().await;
     }
 
-    /// Checks what must hold once the kernel has stopped.
-    pub(crate) async fn check(&self) {
+    /// Checks that nothing is left in memory once the kernel has stopped.
+    pub(crate) fn check_memory(&self) {
         assert_eq!(self.kernel.runs_in_flight(), 0);
         for health in self.kernel.health() {
             assert_eq!(health.queued, 0, "messages are left at `{}`", health.agent);
         }
+    }
+
+    /// Checks what must hold once the kernel has stopped.
+    pub(crate) async fn check(&self) {
+        self.check_memory();
         let head = self.kernel.head();
         if head != Head::EMPTY {
             let report = verify::verify(self.file().await.as_slice(), Some(head)).unwrap();

@@ -7,12 +7,15 @@ mod cancel;
 mod crash;
 mod denial;
 mod desk;
+mod disk;
 mod fan;
 mod flow;
 mod journal;
 mod label;
+mod life;
 mod limit;
 mod load;
+mod recovery;
 mod simulation;
 
 pub(crate) use desk::*;

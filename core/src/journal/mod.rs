@@ -2,8 +2,9 @@
 //!
 //! [`record`] and [`steps`] say what is written, [`chain`] how it is sealed, [`store`] is the port
 //! of the databases, [`restore`] reads back what they keep, [`memory`] is the in-process adapter,
-//! [`lines`] the file form and [`verify`] the proof.
+//! [`lines`] the file form, [`census`] what each run must count up to and [`verify`] the proof.
 
+pub mod census;
 pub mod chain;
 pub mod lines;
 pub mod memory;

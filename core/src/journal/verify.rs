@@ -4,16 +4,19 @@
 //! end record; a truncation by a missing end record or by a head that was kept elsewhere.
 //! It does not judge what the records say, and a complete rewrite with recomputed hashes is only
 //! seen against a kept head.
+//!
+//! A run without an end record counts as cut off, unless it waits, unless the last record of the
+//! file is the kept head, or unless it began before the file does. A file may begin later than its
+//! chain, where a run starts or goes on.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::census::{Census, Facts, Mark, Place};
 use super::chain::{Hash, Head, seal};
 use super::lines;
-use crate::ids::RunId;
 
 /// Longest line that is read; a record is bounded by the payload limit, this by memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -35,9 +38,15 @@ pub struct Fault {
 pub struct Report {
     /// How many records.
     pub records: u64,
-    /// How many runs, all ended.
+    /// How many runs.
     pub runs: u64,
-    /// The end of the chain.
+    /// How many of them have not ended.
+    pub open: u64,
+    /// How many records of other runs are left out, as far as the file says.
+    pub left_out: u64,
+    /// The number of the first record.
+    pub first: u64,
+    /// The end of the chain, or of the last one.
     pub head: Head,
 }
 
@@ -51,28 +60,19 @@ struct Line<'a> {
     body: &'a RawValue,
 }
 
-/// The part of a body that counting needs.
+/// A line that names a record which is left out.
 #[derive(Deserialize)]
-struct Body {
-    #[serde(rename = "type")]
-    kind: String,
-    run_id: Option<RunId>,
-    message: Option<InRun>,
-    records: Option<u64>,
-    messages: Option<u64>,
+#[serde(deny_unknown_fields)]
+struct After {
+    after: Before,
 }
 
 #[derive(Deserialize)]
-struct InRun {
-    run_id: RunId,
-}
-
-#[derive(Default)]
-struct Counted {
-    records: u64,
-    messages: u64,
-    outcomes: u64,
-    ended: bool,
+#[serde(deny_unknown_fields)]
+struct Before {
+    chain: i64,
+    seq: u64,
+    hash: Hash,
 }
 
 /// Reads a journal file and checks every record; `kept` is a head noted down earlier.
@@ -97,8 +97,12 @@ pub fn verify(mut input: impl BufRead, kept: Option<Head>) -> Result<Report, Fau
 #[derive(Default)]
 struct Checker {
     lines: u64,
+    records: u64,
+    left_out: u64,
+    first: Option<u64>,
+    chain: i64,
     head: Option<Head>,
-    runs: HashMap<RunId, Counted>,
+    census: Census,
 }
 
 impl Checker {
@@ -116,8 +120,13 @@ impl Checker {
             return Err(self.fault("the line is cut off; the file was truncated here"));
         };
         let text = std::str::from_utf8(text).map_err(|_| self.fault("is not UTF-8 text"))?;
+        if text.starts_with("{\"after\"") {
+            return self.after(text);
+        }
         let line: Line<'_> = serde_json::from_str(text)
             .map_err(|error| self.fault(format!("is not a journal record: {error}")))?;
+        let facts = Facts::of(line.body.get());
+        self.begin(&line, facts.as_ref().ok().map(|facts| &facts.mark));
         let head = self.head();
         if line.seq != head.seq + 1 {
             let problem = format!(
@@ -136,7 +145,11 @@ impl Checker {
         if lines::render(line.seq, line.prev_hash, line.hash, line.body) != text {
             return Err(self.fault("was changed: it is not written as a record is"));
         }
-        self.count(line.body)?;
+        let facts = facts.map_err(|problem| self.fault(problem))?;
+        let place = Place { chain: self.chain, seq: line.seq };
+        self.census.count(place, facts).map_err(|problem| self.fault(problem))?;
+        self.records += 1;
+        self.first.get_or_insert(line.seq);
         self.head = Some(Head { seq: line.seq, hash: line.hash });
         match kept {
             Some(kept) if kept.seq == line.seq && kept.hash != line.hash => {
@@ -147,61 +160,57 @@ impl Checker {
         }
     }
 
-    /// Counts the record for its run and compares at the run's end.
-    fn count(&mut self, body: &RawValue) -> Result<(), Fault> {
-        let body: Body = serde_json::from_str(body.get())
-            .map_err(|error| self.fault(format!("has a body that is not an entry: {error}")))?;
-        let run_id = body.message.map(|message| message.run_id).or(body.run_id);
-        let Some(run_id) = run_id else {
-            return Err(self.fault("belongs to no run"));
-        };
-        let starts = body.kind == "run_started";
-        if starts == self.runs.contains_key(&run_id) {
-            let problem =
-                if starts { "starts a run twice" } else { "comes before its run started" };
-            return Err(self.fault(problem));
+    /// Lets a file begin later than its chain, where a run starts or goes on.
+    fn begin(&mut self, line: &Line<'_>, mark: Option<&Mark>) {
+        let begins = matches!(mark, Some(Mark::Started(_) | Mark::Resumed { .. }));
+        if self.head.is_none() && line.seq > 1 && begins {
+            self.census.begins_later = true;
+            self.head = Some(Head { seq: line.seq - 1, hash: line.prev_hash });
         }
-        let counted = self.runs.entry(run_id).or_default();
-        let after_end = counted.ended;
-        counted.records += 1;
-        counted.messages += u64::from(body.kind == "message");
-        counted.outcomes += u64::from(body.kind == "outcome");
-        counted.ended = body.kind == "run_end";
-        let Counted { records, messages, outcomes, ended } = *counted;
-        if after_end {
-            return Err(self.fault(format!("follows the end record of run {run_id}")));
+    }
+
+    /// Notes that what comes next follows a record that is left out.
+    fn after(&mut self, text: &str) -> Result<(), Fault> {
+        let read: After = serde_json::from_str(text)
+            .map_err(|error| self.fault(format!("is not a journal record: {error}")))?;
+        let Before { chain, seq, hash } = read.after;
+        let next = Head { seq, hash };
+        if lines::render_after(chain, next) != text {
+            return Err(self.fault("was changed: it is not written as a record is"));
         }
-        if ended && body.records != Some(records) {
-            return Err(self.fault(format!(
-                "run {run_id} ends with {} records, {records} are here",
-                body.records.unwrap_or(0)
-            )));
+        let before = self.head();
+        if self.lines > 1 && chain == self.chain && seq <= before.seq {
+            return Err(self.fault(format!("leaves out records up to {seq}, which came before")));
         }
-        if ended && body.messages != Some(messages) {
-            return Err(self.fault(format!(
-                "run {run_id} ends with {} messages, {messages} are here",
-                body.messages.unwrap_or(0)
-            )));
+        if chain == self.chain || self.lines == 1 {
+            self.left_out += seq - before.seq;
         }
-        if ended && outcomes != 1 {
-            return Err(self.fault(format!("run {run_id} has {outcomes} outcomes instead of one")));
-        }
+        self.chain = chain;
+        self.head = Some(next);
         Ok(())
     }
 
     fn finish(mut self, kept: Option<Head>) -> Result<Report, Fault> {
         self.lines += 1;
         let head = self.head();
-        if head == Head::EMPTY {
+        let Some(first) = self.first else {
             return Err(self.fault("the file holds no record"));
-        }
-        let open = self.runs.iter().filter(|(_, counted)| !counted.ended);
-        if let Some((run_id, counted)) = open.min_by_key(|(run_id, _)| **run_id) {
-            return Err(self.fault(format!(
-                "is missing: run {run_id} has {} records and no end record; the file was cut off, \
-                 or written while the run went on",
-                counted.records
-            )));
+        };
+        self.census.whole().map_err(|incomplete| Fault {
+            record: incomplete.place.map_or(head.seq, |place| place.seq),
+            ..self.fault(incomplete.to_string())
+        })?;
+        let open = self.census.open();
+        let cut = |(run_id, status, _): &&(_, &str, _)| {
+            *status != "waiting" && !self.census.began_earlier(*run_id)
+        };
+        if kept != Some(head) {
+            if let Some((run_id, _, records)) = open.iter().find(cut) {
+                return Err(self.fault(format!(
+                    "is missing: run {run_id} has {records} records and no end record; the file \
+                     was cut off, or written while the run went on"
+                )));
+            }
         }
         if let Some(kept) = kept.filter(|kept| kept.seq > head.seq) {
             return Err(self.fault(format!(
@@ -209,7 +218,8 @@ impl Checker {
                 kept.seq
             )));
         }
-        Ok(Report { records: head.seq, runs: self.runs.len() as u64, head })
+        let (records, runs, left_out) = (self.records, self.census.runs(), self.left_out);
+        Ok(Report { records, runs, open: open.len() as u64, left_out, first, head })
     }
 }
 
@@ -227,7 +237,7 @@ mod tests {
     use super::super::writer::{Close, Tally, Writer};
     use super::*;
     use crate::clock::Timestamp;
-    use crate::ids::MessageId;
+    use crate::ids::{MessageId, RunId};
     use crate::outcome::Outcome;
     use crate::specimen::Specimen;
     use crate::tap::Taps;
@@ -328,7 +338,9 @@ mod tests {
         fn whatever_is_recorded_verifies(entries in written()) {
             let (file, head) = file(&entries);
             let report = verify(file.as_slice(), Some(head)).unwrap();
-            prop_assert_eq!(report, Report { records: 9 + entries.len() as u64, runs: 3, head });
+            let records = 9 + entries.len() as u64;
+            let expected = Report { records, runs: 3, open: 0, left_out: 0, first: 1, head };
+            prop_assert_eq!(report, expected);
         }
 
         #[test]
@@ -362,7 +374,9 @@ mod tests {
     fn a_dropped_swapped_or_inserted_record_is_found_where_it_is() {
         let (original, head) = file(&some_entries());
         let lines = lines_of(&original);
-        for at in 0..lines.len() {
+        // A file may begin where a run starts, and says so.
+        assert_eq!(verify(lines[1..].concat().as_slice(), Some(head)).unwrap().first, 2);
+        for at in 1..lines.len() {
             let expected = Some(at as u64 + 1);
             let mut dropped = lines.clone();
             dropped.remove(at);
@@ -418,5 +432,110 @@ mod tests {
             assert!(forged(left_out).is_err(), "record {} was left out", left_out + 1);
         }
         assert!(forged(usize::MAX).is_ok());
+    }
+
+    /// The lines again, in a file that leaves out some of them and says which.
+    fn without(original: &[u8], left_out: std::ops::Range<usize>) -> Vec<u8> {
+        let lines = lines_of(original);
+        let mut file = lines[..left_out.start].concat();
+        let last: Line<'_> = serde_json::from_slice(&lines[left_out.end - 1]).unwrap();
+        lines::write_after(0, Head { seq: last.seq, hash: last.hash }, &mut file).unwrap();
+        file.extend(lines[left_out.end..].concat());
+        file
+    }
+
+    #[test]
+    fn other_runs_may_be_left_out_and_the_records_of_a_run_may_not() {
+        // Records 1 to 3 start the runs, 4 and 6 are of the first run, 5 is of the second; from 7
+        // on each run has its outcome and its end.
+        let (original, head) = file(&some_entries());
+        let rest = verify(without(&original, 6..7).as_slice(), Some(head)).unwrap_err();
+        assert!(rest.problem.contains("has 0 outcomes"), "{rest}");
+        let rest = verify(without(&original, 3..4).as_slice(), Some(head)).unwrap_err();
+        assert!(rest.problem.contains("ends with 5 records, 4 are here"), "{rest}");
+        let lines = lines_of(&original);
+        let mut alone = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let read: Line<'_> = serde_json::from_slice(line).unwrap();
+            if read.body.get().contains(&Uuid::from_u128(3).to_string()) {
+                let before: Line<'_> = serde_json::from_slice(&lines[at - 1]).unwrap();
+                let before = Head { seq: before.seq, hash: before.hash };
+                lines::write_after(0, before, &mut alone).unwrap();
+                alone.extend(line);
+            }
+        }
+        // Two markers for the start and the outcome; that before the end leaves nothing out.
+        let fault = verify(alone.as_slice(), None).unwrap_err();
+        assert!(fault.problem.contains("which came before"), "{fault}");
+        let alone: Vec<Vec<u8>> = lines_of(&alone)
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| *at != 4)
+            .map(|(_, line)| line)
+            .collect();
+        let report = verify(alone.concat().as_slice(), None).unwrap();
+        assert_eq!((report.records, report.runs, report.left_out), (3, 1, 9));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_elsewhere_is_counted_over_both_chains() {
+        let run = "018bcfe5-6800-7000-8000-000000000001";
+        let at = "2023-11-14T22:13:20.000000Z";
+        let start = format!(
+            "{{\"type\":\"run_started\",\"run_id\":\"{run}\",\"at\":\"{at}\",\"policy_set\":\"p\",\
+             \"deadline\":\"{at}\",\"tenant\":\"t\",\"subject\":\"s\",\"agent\":\"a\"}}"
+        );
+        let waiting = format!(
+            "{{\"type\":\"run_waiting\",\"run_id\":\"{run}\",\"at\":\"{at}\",\"wake_at\":\"{at}\"}}"
+        );
+        let resumed = |records: u64| {
+            format!(
+                "{{\"type\":\"run_resumed\",\"run_id\":\"{run}\",\"at\":\"{at}\",\"policy_set\":\"p\",\
+                 \"deadline\":\"{at}\",\"records\":{records},\"messages\":0}}"
+            )
+        };
+        let outcome = format!(
+            "{{\"type\":\"outcome\",\"run_id\":\"{run}\",\"at\":\"{at}\",\
+             \"outcome\":\"cancelled\",\"reason\":\"r\"}}"
+        );
+        let end = |records: u64| {
+            format!(
+                "{{\"type\":\"run_end\",\"run_id\":\"{run}\",\"at\":\"{at}\",\"records\":{records},\
+                 \"messages\":0,\"duration_us\":1}}"
+            )
+        };
+        let written = |first: &[&str], other: &[&str]| {
+            let mut file = Vec::new();
+            for (chain, bodies) in [(1, first), (2, other)] {
+                let mut head = Head::EMPTY;
+                if chain == 2 {
+                    head = Head { seq: 40, hash: Hash::of(b"before") };
+                    lines::write_after(2, head, &mut file).unwrap();
+                }
+                for body in bodies {
+                    let raw = RawValue::from_string((*body).to_owned()).unwrap();
+                    let seq = head.seq + 1;
+                    let hash = seal(seq, head.hash, Hash::of(body.as_bytes()));
+                    file.extend(lines::render(seq, head.hash, hash, &raw).into_bytes());
+                    file.push(b'\n');
+                    head = Head { seq, hash };
+                }
+            }
+            verify(file.as_slice(), None)
+        };
+        let moved = written(&[&start, &waiting], &[&resumed(2), &outcome, &end(5)]).unwrap();
+        assert_eq!((moved.records, moved.runs, moved.open), (5, 1, 0));
+        let waits = written(&[&start, &waiting], &[]).unwrap();
+        assert_eq!((waits.runs, waits.open), (1, 1));
+        let check = |first: &[&str], other: &[&str], problem: &str| {
+            let fault = written(first, other).unwrap_err();
+            assert!(fault.problem.contains(problem), "{fault}");
+        };
+        check(&[&start], &[], "and no end record");
+        check(&[&start, &waiting], &[&resumed(3), &outcome, &end(6)], "lacks its records 3 to 3");
+        check(&[&start, &waiting], &[&resumed(1), &outcome, &end(4)], "went on twice");
+        check(&[&start, &waiting], &[&resumed(2), &outcome, &end(6)], "ends with 6 records, 5");
+        check(&[&start, &outcome, &end(3)], &[&resumed(3)], "goes on after its end record");
+        check(&[&start], &[&outcome], "comes before its run was resumed on this chain");
     }
 }

@@ -98,12 +98,12 @@ pub(crate) fn tool(
 }
 
 /// The moment at which the first life begins.
-const BEGIN: i64 = 1_700_000_000_000_000;
+pub(crate) static BEGIN: std::sync::LazyLock<Timestamp> =
+    std::sync::LazyLock::new(|| Timestamp::from_micros(1_700_000_000_000_000));
 
 /// What a process over a disk is made of; each life is an hour after the one before.
 pub(crate) fn over(mount: &Arc<Mount>, life: u64, agents: &[&'static dyn Agent]) -> Options {
-    let hours = i64::try_from(life).unwrap();
-    let now = Timestamp::from_micros(BEGIN + hours * 3_600_000_000);
+    let now = BEGIN.plus(Duration::from_hours(life));
     Options {
         journal: mount.clone(),
         runs: mount.clone(),
@@ -143,7 +143,7 @@ pub(crate) fn live<T>(
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mount = Mount::of(disk, fault, Duration::from_millis(1));
+        let mount = Mount::of(disk, fault, Duration::from_millis(3));
         tokio::select! {
             biased;
             () = mount.died() => Life::Died,
@@ -180,7 +180,7 @@ impl Desk {
             if let Some(approval) = self.pending().await.into_iter().next() {
                 return approval;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -197,14 +197,26 @@ impl Desk {
 
     /// Waits until every run on the disk has ended; what is asked meanwhile is decided by `decide`.
     pub(crate) async fn all_ended(&self, disk: &Disk, decide: impl Fn(&Approval) -> Choice) {
-        let give_up = tokio::time::Instant::now() + Duration::from_hours(24 * 60);
-        let mut wait = Duration::from_millis(20);
-        while !disk.all_ended() {
-            assert!(tokio::time::Instant::now() < give_up, "a run hangs");
+        self.ended(disk, async || {
             for approval in self.pending().await {
                 // Someone may have been quicker, or the store fails.
                 let _ = self.decides("bea", &approval, decide(&approval)).await;
             }
+        })
+        .await;
+    }
+
+    /// Waits until every run on the disk has ended, with nobody there to decide anything.
+    pub(crate) async fn ended_alone(&self, disk: &Disk) {
+        self.ended(disk, async || {}).await;
+    }
+
+    async fn ended(&self, disk: &Disk, meanwhile: impl AsyncFn()) {
+        let give_up = tokio::time::Instant::now() + Duration::from_hours(24 * 60);
+        let mut wait = Duration::from_millis(20);
+        while !disk.all_ended() {
+            assert!(tokio::time::Instant::now() < give_up, "a run hangs");
+            meanwhile().await;
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_hours(1));
         }

@@ -93,8 +93,27 @@ impl Shared {
         }
     }
 
+    /// Does something that must not stop halfway, also if whoever asked for it goes away: a run that
+    /// was claimed and not started again would be nobody's.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, done) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let _ = sender.send(work.await);
+        });
+        done.await.ok()
+    }
+
     /// Ends a parked run; `false` if it is not ours to end.
     pub(crate) async fn end_parked(self: &Arc<Self>, run: RunId, outcome: Outcome) -> bool {
+        let shared = self.clone();
+        let ended = self.to_its_end(async move { shared.claim_and_end(run, outcome).await });
+        ended.await.unwrap_or(false)
+    }
+
+    async fn claim_and_end(self: Arc<Self>, run: RunId, outcome: Outcome) -> bool {
         match self.run_index.claim_run(run).await {
             Ok(true) => {}
             Ok(false) => return false,
@@ -170,7 +189,10 @@ impl Shared {
         let live = self.runs.get(&approval.run_id).map(|run| run.clone());
         match live {
             Some(run) => run.decided(approval),
-            None => self.wake(approval.run_id).await,
+            None => {
+                let (shared, run) = (self.clone(), approval.run_id);
+                self.to_its_end(async move { shared.wake(run).await }).await;
+            }
         }
     }
 }

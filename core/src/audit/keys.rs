@@ -101,6 +101,14 @@ impl VerifierKey {
         self.id
     }
 
+    /// The same key under another name, for another log of the same signer.
+    ///
+    /// # Errors
+    /// [`Error::Name`].
+    pub fn named(&self, name: &str) -> Result<Self, Error> {
+        Self::new(name, self.key)
+    }
+
     /// Whether this is the signature of `text` (RFC 8032, without the malleable cases).
     pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         let signature = Signature::from_slice(signature);
@@ -153,6 +161,15 @@ impl SignerKey {
     /// The public half.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
+    }
+
+    /// The same key under another name, for another log: what it signs names the log, so that it
+    /// cannot be taken for a statement about this one.
+    ///
+    /// # Errors
+    /// [`Error::Name`].
+    pub fn named(&self, name: &str) -> Result<Self, Error> {
+        Ok(Self { verifier: self.verifier.named(name)?, key: self.key.clone() })
     }
 
     /// The text form, to be stored where only the log can read it.

@@ -10,13 +10,16 @@ mod denial;
 mod desk;
 mod disk;
 mod fan;
+mod faults;
 mod flow;
 mod journal;
 mod label;
 mod life;
 mod limit;
 mod load;
+mod parking;
 mod recovery;
 mod simulation;
+mod tool;
 
 pub(crate) use desk::*;

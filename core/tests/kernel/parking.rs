@@ -1,0 +1,178 @@
+//! Runs that wait for long: they hold no memory, survive their process, and go on in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use genie_core::context::Request;
+use genie_core::journal::Entry;
+use genie_core::kernel::Options;
+use genie_core::limits::Limits;
+use genie_core::{Agent, Ask, Gather};
+
+use crate::disk::{Disk, Fault, Mount};
+use crate::life::{BEGIN, ending, live, over, start, verified};
+use crate::{Answer, Present, Question, agent, answer, millis, question, slow, spec};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Sleeps for as many days as it is told.
+fn sleeper(present: &Arc<AtomicUsize>) -> &'static dyn Agent {
+    let present = present.clone();
+    agent(spec("sleeper"), move |message, cx| {
+        let present = Present::new(&present);
+        Box::pin(async move {
+            let _present = present;
+            let asked: Question = message.decode()?;
+            let days: u32 = asked.text.parse().unwrap();
+            cx.sleep(DAY * days).await?;
+            Ok(cx.reply(&answer(format!("slept {days}"))).await?)
+        })
+    })
+}
+
+fn for_months(mount: &Arc<Mount>, life: u64, agents: &[&'static dyn Agent]) -> Options {
+    let limits = Limits { run_deadline: DAY * 60, ..Limits::default() };
+    Options { limits, ..over(mount, life, agents) }
+}
+
+/// When the run ended, in milliseconds from the begin of the first life.
+fn ended_ms(disk: &Disk) -> u64 {
+    let ended = disk.records().into_iter().find_map(|record| match &record.entry {
+        Entry::Outcome { at, .. } => Some(*at),
+        _ => None,
+    });
+    ended.unwrap().micros_since(*BEGIN) / 1_000
+}
+
+#[test]
+fn a_run_that_sleeps_for_a_month_is_nowhere_but_on_disk_and_wakes_in_time() {
+    for restarts in [0, 1] {
+        let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+        live(&disk, Fault::None, async |mount| {
+            let desk = start(for_months(&mount, 0, &[sleeper(&present)])).await;
+            let ask = Ask::new("sleeper", &question("30"));
+            let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+            tokio::time::sleep(millis(100)).await;
+            assert!(disk.is_parked(running.run_id));
+            assert_eq!(desk.kernel.runs_in_flight(), 0);
+            assert_eq!(present.load(Ordering::Relaxed), 0, "its handler stays in memory");
+            if restarts == 0 {
+                desk.ended_alone(&disk).await;
+                assert_eq!(running.outcome().await.name(), "completed", "nobody was told");
+            }
+        })
+        .lived();
+        for life in 1..=restarts {
+            live(&disk, Fault::None, async |mount| {
+                let desk = start(for_months(&mount, life, &[sleeper(&present)])).await;
+                desk.kernel.caught_up().await;
+                assert_eq!(desk.kernel.runs_in_flight(), 0, "it was woken before its time");
+                desk.ended_alone(&disk).await;
+                desk.kernel.drain().await;
+            })
+            .lived();
+        }
+        verified(&disk);
+        assert_eq!(ending(&disk, disk.runs()[0]), "completed {\"text\":\"slept 30\"}");
+        let late = ended_ms(&disk) - u64::try_from((DAY * 30).as_millis()).unwrap();
+        assert!(late < 50, "{late} ms late after {restarts} restarts");
+    }
+}
+
+#[test]
+fn a_run_whose_deadline_passes_while_it_sleeps_expires_at_its_deadline() {
+    for deadline_us in [60_000_000, 60_000_400, 7_123_456] {
+        let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+        live(&disk, Fault::None, async |mount| {
+            let desk = start(for_months(&mount, 0, &[sleeper(&present)])).await;
+            let ask = Ask::new("sleeper", &question("30"));
+            let outcome = desk.outcome(ask.within(Duration::from_micros(deadline_us))).await;
+            assert_eq!(outcome.name(), "expired");
+            assert_eq!(desk.kernel.drain().await, 0);
+        })
+        .lived();
+        verified(&disk);
+        let late = ended_ms(&disk) - deadline_us / 1_000;
+        assert!(late <= 2, "{late} ms after a deadline of {deadline_us} µs");
+    }
+}
+
+#[test]
+fn a_gather_keeps_its_deadline_while_its_run_is_parked() {
+    for (restarts, days) in [(0, 2), (1, 2), (0, 9), (1, 9)] {
+        let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+        let front = || {
+            agent(spec("front"), move |_, cx| {
+                Box::pin(async move {
+                    let legs = [
+                        Request::new("sleeper", &question(&days.to_string())),
+                        Request::new("quick", &question("x")),
+                    ];
+                    let gather = Gather::all().partial(true).deadline(DAY * 5);
+                    let gathered = cx.ask_all(&legs, gather).await?;
+                    let said = gathered.arrived.iter();
+                    let said = said.map(|reply| reply.decode::<Answer>().map(|said| said.text));
+                    let said: Result<Vec<String>, _> = said.collect();
+                    let missing = gathered.missing.iter().map(|leg| leg.reason.clone());
+                    let missing: Vec<String> = missing.collect();
+                    Ok(cx.reply(&answer(format!("{:?} {missing:?}", said?))).await?)
+                })
+            })
+        };
+        let agents = || [front(), sleeper(&present), slow("quick", millis(1))];
+        live(&disk, Fault::None, async |mount| {
+            let desk = start(for_months(&mount, 0, &agents())).await;
+            let ask = Ask::new("front", &question("x"));
+            let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+            tokio::time::sleep(millis(100)).await;
+            assert!(disk.is_parked(running.run_id));
+            assert_eq!(present.load(Ordering::Relaxed), 0);
+            if restarts == 0 {
+                desk.ended_alone(&disk).await;
+            }
+        })
+        .lived();
+        for life in 1..=restarts {
+            live(&disk, Fault::None, async |mount| {
+                let desk = start(for_months(&mount, life, &agents())).await;
+                desk.ended_alone(&disk).await;
+                desk.kernel.drain().await;
+            })
+            .lived();
+        }
+        verified(&disk);
+        let said = if days < 5 {
+            "[\\\"slept 2\\\", \\\"quick: x\\\"] []"
+        } else {
+            "[\\\"quick: x\\\"] [\\\"it did not answer in time\\\"]"
+        };
+        let expected = format!("completed {{\"text\":\"{said}\"}}");
+        assert_eq!(ending(&disk, disk.runs()[0]), expected, "{restarts} restarts, {days} days");
+        let on_time = u64::try_from((DAY * days.min(5)).as_millis()).unwrap();
+        let late = ended_ms(&disk) - on_time;
+        assert!(late < 50, "{late} ms late after {restarts} restarts");
+    }
+}
+
+#[test]
+fn many_parked_runs_all_go_on_although_there_is_room_for_few() {
+    let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+    live(&disk, Fault::None, async |mount| {
+        let made = for_months(&mount, 0, &[sleeper(&present)]);
+        let limits = Limits { runs_in_flight_max: 4, ..made.limits };
+        let desk = start(Options { limits, ..made }).await;
+        for _ in 0..50 {
+            let ask = Ask::new("sleeper", &question("1"));
+            let _running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+            tokio::time::sleep(millis(20)).await;
+        }
+        assert_eq!(desk.kernel.runs_in_flight(), 0);
+        desk.ended_alone(&disk).await;
+        assert_eq!(desk.kernel.drain().await, 0);
+    })
+    .lived();
+    verified(&disk);
+    assert_eq!(disk.runs().len(), 50);
+    assert!(disk.runs().iter().all(|run| ending(&disk, *run).starts_with("completed")));
+}

@@ -91,6 +91,14 @@ impl Run {
         self.record(draft.route, draft.to, message, verdict)
     }
 
+    /// Whether the run may send one more message.
+    pub(crate) fn has_room_for_messages(&self) -> Result<(), Failure> {
+        let limit = self.shared.limits.messages_per_run_max;
+        let value = u64::from(limit);
+        let full = || Failure::Limit { limit: "messages_per_run_max".into(), value };
+        if self.messages.load(Ordering::Relaxed) < limit { Ok(()) } else { Err(full()) }
+    }
+
     pub(crate) fn address(&self, target: Target) -> Arc<str> {
         match target {
             Target::Agent(index) => self.shared.registry.entry(index).id.clone(),
@@ -225,6 +233,12 @@ impl Run {
             Waited::Ended => Err(Failure::RunEnded),
             Waited::Stalled | Waited::TimedOut => Err(self.queue_full()),
         }
+    }
+
+    /// Why a message that was let through before the run was started again did not reach anybody.
+    pub(crate) fn undelivered(&self, id: MessageId) -> Result<(), Failure> {
+        let sent = self.history.as_ref().and_then(|history| history.sent.get(&id));
+        if sent.is_some_and(|sent| sent.undelivered) { Err(self.queue_full()) } else { Ok(()) }
     }
 
     fn queue_full(&self) -> Failure {

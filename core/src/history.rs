@@ -14,7 +14,6 @@ use crate::ids::MessageId;
 use crate::journal::chain::Hash;
 use crate::journal::steps::{Call, Effect, Pattern, Route};
 use crate::journal::{Entry, Record};
-use crate::label::Label;
 use crate::message::Message;
 use crate::policy::{self, Requirement, Verdict};
 
@@ -32,6 +31,8 @@ pub(crate) struct Sent {
     pub(crate) effects: Vec<Effect>,
     /// How its handler ended.
     pub(crate) handled: Option<Handled>,
+    /// Whether it was given up before it reached anybody.
+    pub(crate) undelivered: bool,
     /// How often its handler was restarted.
     pub(crate) restarts: u32,
     /// The record of the last restart.
@@ -71,8 +72,8 @@ pub(crate) struct History {
     legs: HashMap<(MessageId, u32), Vec<MessageId>>,
     last: HashMap<MessageId, u32>,
     gathers: HashMap<(MessageId, u32), Timestamp>,
-    /// The join of what each agent had seen is rebuilt; what the content was labelled is here.
-    pub(crate) stored: Vec<(Hash, Arc<Label>)>,
+    /// How much content was stored.
+    pub(crate) stored_bytes: usize,
 }
 
 impl History {
@@ -103,8 +104,13 @@ impl History {
                         self.consumed.extend(*reply);
                     }
                     Call::Gather { arrived, .. } => self.consumed.extend(arrived),
-                    Call::Store { blob, label, .. } => self.stored.push((*blob, label.clone())),
-                    Call::Now { .. } | Call::Random { .. } | Call::Sleep { .. } => {}
+                    Call::Store { bytes, .. } => {
+                        self.stored_bytes += usize::try_from(*bytes).unwrap_or(usize::MAX);
+                    }
+                    Call::Now { .. }
+                    | Call::Random { .. }
+                    | Call::Sleep { .. }
+                    | Call::Refused { .. } => {}
                 }
                 self.calls.insert((*cause, *number), call.clone());
                 self.reached(*cause, *number);
@@ -165,8 +171,12 @@ impl History {
                     self.gathers.insert((gather.cause, gather.number), gather.until);
                 }
             }
+            Entry::DeadLetter { message_id, .. } => {
+                if let Some(sent) = self.sent.get_mut(message_id) {
+                    sent.undelivered = sent.handled.is_none();
+                }
+            }
             Entry::RunStarted { .. }
-            | Entry::DeadLetter { .. }
             | Entry::Incident { .. }
             | Entry::RunResumed { .. }
             | Entry::Outcome { .. }
@@ -192,6 +202,7 @@ impl History {
             doubts: Vec::new(),
             effects: Vec::new(),
             handled: None,
+            undelivered: false,
             restarts: 0,
             restarted_at: 0,
             passed_at: 0,
@@ -240,6 +251,7 @@ impl History {
     pub(crate) fn passed(&self) -> Vec<(MessageId, Governed)> {
         let passed = |id: &MessageId| Some((*id, self.sent[id].passed()?));
         let mut passed: Vec<_> = self.order.iter().filter_map(passed).collect();
+        passed.retain(|(id, _)| !self.sent[id].undelivered);
         passed.sort_by_key(|(id, _)| self.sent[id].passed_at);
         passed
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::approval::Approval;
+use crate::approval::{self, Approval, ApprovalId, Status};
 use crate::clock::Timestamp;
 use crate::ids::RunId;
 use crate::journal::{self, Record};
@@ -17,6 +17,8 @@ use crate::run::Run;
 
 /// What is kept in memory of a run that has left it.
 pub(crate) struct Parked {
+    /// Whose run it is.
+    pub(crate) tenant: Arc<str>,
     /// Its records, if the journal may forget them.
     pub(crate) records: Option<Vec<Arc<Record>>>,
     /// Who waits for its outcome.
@@ -179,6 +181,27 @@ impl Shared {
                 read => return read,
             }
         }
+    }
+
+    /// Withdraws an approval whose run has ended: its process may have died before it could.
+    pub(crate) async fn withdraw_if_ended(
+        &self,
+        tenant: &str,
+        id: ApprovalId,
+    ) -> Result<(), approval::Error> {
+        let Some(found) = self.approvals.get(tenant, id).await? else { return Ok(()) };
+        if found.status.is_final() || self.runs.contains_key(&found.run_id) {
+            return Ok(());
+        }
+        let run = self.run_index.get(tenant, found.run_id).await;
+        let run = run.map_err(|error| approval::Error(error.to_string()))?;
+        if run.is_some_and(|run| run.ended_at.is_some())
+            && let Some(withdrawn) = found.ended(Status::Withdrawn)
+        {
+            // Whoever was quicker has withdrawn it too, or decided it in vain.
+            self.approvals.swap(&withdrawn).await?;
+        }
+        Ok(())
     }
 
     /// Tells the run that a human has decided, wherever it is.

@@ -360,6 +360,8 @@ impl Kernel {
             return false;
         }
         let live = shared.runs.get(&run).map(|run| run.principal.tenant() == tenant);
+        let parked = || shared.parked.get(&run).map(|parked| &*parked.tenant == tenant);
+        let live = live.or_else(parked);
         let ours = match live {
             Some(ours) => ours,
             None => matches!(shared.run_index.get(tenant, run).await, Ok(Some(_))),
@@ -390,6 +392,7 @@ impl Kernel {
         }
         let (by, now) = (principal.identity(), shared.clock.now());
         let said = (choice, reason);
+        shared.withdraw_if_ended(&by.tenant, id).await?;
         let decided = approval::decide(&*shared.approvals, by, id, digest, said, now).await?;
         shared.decided(&decided).await;
         Ok(decided)

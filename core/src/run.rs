@@ -198,7 +198,7 @@ impl Run {
             expires: birth.expires,
             messages: u32::try_from(tally.counts().1).unwrap_or(u32::MAX).into(),
             tally,
-            blob_bytes: 0.into(),
+            blob_bytes: birth.history.as_ref().map_or(0, |history| history.stored_bytes).into(),
             ended: CancellationToken::new(),
             moved: Notify::new(),
             shared,

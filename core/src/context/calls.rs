@@ -226,6 +226,7 @@ impl Context {
             let delivered = self.deliver(agent, delivery).await;
             delivered.map_err(|failure| (Some(id), failure))?;
         }
+        self.run.undelivered(id).map_err(|failure| (Some(id), failure))?;
         Ok(id)
     }
 

@@ -23,6 +23,7 @@ impl Context {
         let blob = Blob::of(&content);
         match self.recall("store")? {
             None => {}
+            Some(Call::Refused { failure }) => return Err(failure),
             Some(Call::Store { blob: stored, .. }) if stored == blob.sha256 => return Ok(blob),
             Some(other @ Call::Store { .. }) => {
                 return Err(self.otherwise(&other, "store of another"));
@@ -31,7 +32,10 @@ impl Context {
         }
         let stored = Stored::new(content.into(), self.seen.clone());
         stored.remember(value);
-        self.run.keep(blob, stored).await?;
+        if let Err(failure) = self.run.keep(blob, stored).await {
+            self.record(Call::Refused { failure: failure.clone() })?;
+            return Err(failure);
+        }
         let bytes = blob.bytes;
         self.record(Call::Store { blob: blob.sha256, bytes, label: self.seen.clone() })?;
         Ok(blob)

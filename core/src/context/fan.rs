@@ -37,7 +37,7 @@ impl Context {
             let to = (Target::Agent(*agent), pattern);
             let draft = self.draft(to, T::KIND, body.clone(), (step, leg));
             let delivered = match self.pass(draft).await {
-                Ok((_, false)) => Ok(()),
+                Ok((message, false)) => run.undelivered(message.id()),
                 Ok((message, true)) if collects => {
                     run.collect(*agent, &message);
                     Ok(())

@@ -249,6 +249,8 @@ impl Context {
         if let Some(history) = &self.run.history {
             let step = draft.route.step;
             if !history.sent.contains_key(&id) && history.has_passed(cause, step) {
+                // Nothing is recorded of a message that was one too many.
+                self.run.has_room_for_messages()?;
                 let asked = format!("{} to {}", draft.kind, self.run.address(draft.to));
                 return Err(self.diverged(step, &history.describe(cause, step), &asked));
             }

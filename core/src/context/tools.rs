@@ -175,11 +175,8 @@ impl Context {
     /// One attempt; a panic or silence leaves open whether it happened.
     async fn attempt(run: &Run, ledger: &Ledger) -> Result<Value, ToolError> {
         let entry = run.shared.tools.entry(ledger.tool);
-        let attempt = Attempt {
-            arguments: &ledger.arguments,
-            idempotency_key: &ledger.key,
-            run_id: run.id,
-        };
+        let attempt =
+            Attempt { arguments: &ledger.arguments, idempotency_key: &ledger.key, run_id: run.id };
         let call = AssertUnwindSafe(entry.tool.call(attempt)).catch_unwind();
         match tokio::time::timeout(entry.spec.deadline, call).await {
             Ok(Ok(answer)) => answer,

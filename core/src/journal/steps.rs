@@ -99,6 +99,11 @@ pub enum Call {
         /// Its label.
         label: Arc<Label>,
     },
+    /// Content that was not stored.
+    Refused {
+        /// Why.
+        failure: Failure,
+    },
 }
 
 impl Call {
@@ -111,7 +116,7 @@ impl Call {
             Self::Now { .. } => "now",
             Self::Random { .. } => "random",
             Self::Sleep { .. } => "sleep",
-            Self::Store { .. } => "store",
+            Self::Store { .. } | Self::Refused { .. } => "store",
         }
     }
 }

@@ -80,7 +80,15 @@ struct Before {
 /// # Errors
 /// The first [`Fault`].
 pub fn verify(mut input: impl BufRead, kept: Option<Head>) -> Result<Report, Fault> {
-    let mut checker = Checker::default();
+    let mut checker = Checker {
+        lines: 0,
+        records: 0,
+        left_out: 0,
+        first: None,
+        chain: 1,
+        head: None,
+        census: Census::default(),
+    };
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -94,7 +102,6 @@ pub fn verify(mut input: impl BufRead, kept: Option<Head>) -> Result<Report, Fau
     }
 }
 
-#[derive(Default)]
 struct Checker {
     lines: u64,
     records: u64,
@@ -179,10 +186,10 @@ impl Checker {
             return Err(self.fault("was changed: it is not written as a record is"));
         }
         let before = self.head();
-        if self.lines > 1 && chain == self.chain && seq <= before.seq {
+        if chain == self.chain && seq <= before.seq {
             return Err(self.fault(format!("leaves out records up to {seq}, which came before")));
         }
-        if chain == self.chain || self.lines == 1 {
+        if chain == self.chain {
             self.left_out += seq - before.seq;
         }
         self.chain = chain;
@@ -439,7 +446,7 @@ mod tests {
         let lines = lines_of(original);
         let mut file = lines[..left_out.start].concat();
         let last: Line<'_> = serde_json::from_slice(&lines[left_out.end - 1]).unwrap();
-        lines::write_after(0, Head { seq: last.seq, hash: last.hash }, &mut file).unwrap();
+        lines::write_after(1, Head { seq: last.seq, hash: last.hash }, &mut file).unwrap();
         file.extend(lines[left_out.end..].concat());
         file
     }
@@ -460,7 +467,7 @@ mod tests {
             if read.body.get().contains(&Uuid::from_u128(3).to_string()) {
                 let before: Line<'_> = serde_json::from_slice(&lines[at - 1]).unwrap();
                 let before = Head { seq: before.seq, hash: before.hash };
-                lines::write_after(0, before, &mut alone).unwrap();
+                lines::write_after(1, before, &mut alone).unwrap();
                 alone.extend(line);
             }
         }
@@ -490,8 +497,8 @@ mod tests {
         );
         let resumed = |records: u64| {
             format!(
-                "{{\"type\":\"run_resumed\",\"run_id\":\"{run}\",\"at\":\"{at}\",\"policy_set\":\"p\",\
-                 \"deadline\":\"{at}\",\"records\":{records},\"messages\":0}}"
+                "{{\"type\":\"run_resumed\",\"run_id\":\"{run}\",\"at\":\"{at}\",\
+                 \"policy_set\":\"p\",\"deadline\":\"{at}\",\"records\":{records},\"messages\":0}}"
             )
         };
         let outcome = format!(

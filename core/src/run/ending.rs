@@ -19,6 +19,7 @@ impl Run {
             if state.parking && !state.ended {
                 // It ends as soon as it is parked, when it belongs to somebody again.
                 state.after_parking.get_or_insert(outcome);
+                self.moved.notify_waiters();
                 return;
             }
             if std::mem::replace(&mut state.ended, true) {

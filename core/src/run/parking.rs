@@ -57,7 +57,8 @@ impl Run {
             }
             (records, actors, state.outcome.take())
         };
-        self.shared.park(self.id, Parked { records, outcome: sender }, wake_at);
+        let tenant = self.principal.tenant().into();
+        self.shared.park(self.id, Parked { tenant, records, outcome: sender }, wake_at);
         self.ended.cancel();
         self.moved.notify_waiters();
         for actor in actors {
@@ -106,7 +107,11 @@ impl Run {
 
     /// Lets a run go on that could not be parked, but not at once: the journal needs time to mend.
     async fn unpark(self: &Arc<Self>) {
-        tokio::time::sleep(STORE_BACKOFF).await;
+        let ended = self.moved.notified();
+        let ends = self.state().after_parking.is_some();
+        if !ends {
+            let _ = tokio::time::timeout(STORE_BACKOFF, ended).await;
+        }
         let (after, root) = {
             let mut state = self.state();
             state.parking = false;

@@ -52,8 +52,8 @@ pub(crate) enum Fault {
 #[derive(Clone)]
 struct Standing {
     summary: Summary,
-    /// The record that parked it, and until when.
-    parked: Option<(u64, Timestamp)>,
+    /// The record that parked it, until when, and for which decisions.
+    parked: Option<(u64, Timestamp, Vec<ApprovalId>)>,
     outcome: Option<Arc<Outcome>>,
 }
 
@@ -62,8 +62,7 @@ struct Kept {
     rows: Vec<(RunId, Row)>,
     durable: u64,
     runs: BTreeMap<RunId, Standing>,
-    /// Runs with an approval that has been decided.
-    due: HashSet<RunId>,
+    decided: HashSet<ApprovalId>,
     intents: HashMap<String, u64>,
     asked: HashMap<ApprovalId, u64>,
 }
@@ -102,14 +101,13 @@ impl Kept {
         }
         let Some(run) = self.runs.get_mut(&entry.run_id()) else { return };
         match entry {
-            Entry::RunWaiting { wake_at, .. } => {
+            Entry::RunWaiting { wake_at, approvals, .. } => {
                 run.summary.status = "waiting".into();
-                run.parked = Some((seq, *wake_at));
+                run.parked = Some((seq, *wake_at, approvals.clone()));
             }
             Entry::RunResumed { .. } => {
                 run.summary.status = "running".into();
                 run.parked = None;
-                self.due.remove(&entry.run_id());
             }
             Entry::Outcome { at, outcome, .. } => {
                 run.summary.status = outcome.name().into();
@@ -122,10 +120,10 @@ impl Kept {
 
     /// When a run is due that nobody works on; `None` if it is not parked.
     fn due_at(&self, run: &Standing) -> Option<Timestamp> {
-        let (seq, wake_at) = run.parked?;
-        let decided = self.due.contains(&run.summary.run_id);
-        let due = if decided { Timestamp::from_micros(0) } else { wake_at };
-        (seq <= self.durable && run.outcome.is_none()).then_some(due)
+        let (seq, wake_at, approvals) = run.parked.as_ref()?;
+        let decided = approvals.iter().any(|id| self.decided.contains(id));
+        let due = if decided { Timestamp::from_micros(0) } else { *wake_at };
+        (*seq <= self.durable && run.outcome.is_none()).then_some(due)
     }
 
     fn records(&self) -> Vec<Arc<Record>> {
@@ -193,6 +191,14 @@ impl Disk {
     fn is_asked(&self, id: ApprovalId) -> bool {
         let kept = self.kept();
         kept.asked.get(&id).is_some_and(|seq| *seq <= kept.durable)
+    }
+
+    /// The records of the runs that have not ended.
+    pub(crate) fn unended(&self) -> String {
+        let kept = self.kept();
+        let open = |run: &RunId| kept.runs.get(run).is_some_and(|run| run.outcome.is_none());
+        let rows = kept.rows.iter().filter(|(run, _)| open(run));
+        rows.map(|(_, row)| format!("{} {}\n", row.seq, row.body)).collect()
     }
 
     /// Whether everything up to now is durable.
@@ -375,6 +381,8 @@ impl Journal for Mount {
         }
         self.alive().await;
         self.disk.synced(written);
+        // Others may see it before this process hears of it.
+        tokio::time::sleep(self.sync / 3).await;
         self.leave(Op::Durable, number).await;
         Ok(())
     }
@@ -422,7 +430,7 @@ impl Approvals for Mount {
         let number = self.enter(Op::Swap).await.map_err(approval::Error)?;
         let swapped = self.disk.approvals.swap(next).await?;
         if swapped && next.status.is_final() {
-            self.disk.kept().due.insert(next.run_id);
+            self.disk.kept().decided.insert(next.id);
         }
         self.leave(Op::Swap, number).await;
         Ok(swapped)

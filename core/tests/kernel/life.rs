@@ -215,7 +215,7 @@ impl Desk {
         let give_up = tokio::time::Instant::now() + Duration::from_hours(24 * 60);
         let mut wait = Duration::from_millis(20);
         while !disk.all_ended() {
-            assert!(tokio::time::Instant::now() < give_up, "a run hangs");
+            assert!(tokio::time::Instant::now() < give_up, "a run hangs:\n{}", disk.unended());
             meanwhile().await;
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_hours(1));

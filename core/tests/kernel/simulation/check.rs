@@ -97,7 +97,7 @@ fn only_allowed_messages_arrived(records: &[Arc<Record>], trace: &Trace) {
 }
 
 /// A step, and so a gather, is recorded once; a handler comes to an end once for each start.
-fn nothing_happened_twice(records: &[Arc<Record>]) {
+pub(super) fn nothing_happened_twice(records: &[Arc<Record>]) {
     let mut steps = HashSet::new();
     let mut starts: HashMap<MessageId, u32> = HashMap::new();
     for record in records {

@@ -2,11 +2,12 @@
 //!
 //! A seed gives everything, so a failing one reproduces: `SIM_SEED=17 cargo test -p genie-core
 //! --test kernel simulation`. `SIM_SEEDS=100000` plays more of them, from that seed on.
-//! [`world`] makes the agents and what they do, [`faults`] the journal that fails, [`check`] says
-//! what must hold afterwards.
+//! [`world`] makes the agents and what they do, [`faults`] the journal that fails, [`lives`] the
+//! processes that die, [`check`] says what must hold afterwards.
 
 mod check;
 mod faults;
+mod lives;
 mod world;
 
 use std::sync::Arc;
@@ -139,7 +140,7 @@ async fn observe(tap: &mut Tap, seen: &mut Vec<Arc<Record>>) {
 /// Plays one seed to its end.
 async fn play(seed: u64) -> Trace {
     let dice = Dice::new(seed);
-    let world = World::of(seed, &dice);
+    let world = World::of(seed, &dice, false);
     let journal = Arc::new(Faulty::of(&dice));
     let policies = PolicySet::new(vec![Arc::new(Words), Arc::new(Hops), Arc::new(Lenient)]);
     let desk = Desk::of(Options {
@@ -201,13 +202,12 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-#[test]
-fn the_invariants_hold_whatever_agents_clients_and_journals_do() {
+/// Plays seeds twice each; both times must give the same journal.
+fn all_seeds(simulate: fn(u64) -> Vec<u8>) {
     let first = setting("SIM_SEED");
     let count = setting("SIM_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
     let first = first.unwrap_or(0);
-    let seeds = first..first + count;
-    for seed in seeds {
+    for seed in first..first + count {
         let result = std::panic::catch_unwind(|| {
             let (once, twice) = (simulate(seed), simulate(seed));
             check::identical(&once, &twice);
@@ -218,4 +218,14 @@ fn the_invariants_hold_whatever_agents_clients_and_journals_do() {
              kernel simulation`"
         );
     }
+}
+
+#[test]
+fn the_invariants_hold_whatever_agents_clients_and_journals_do() {
+    all_seeds(simulate);
+}
+
+#[test]
+fn the_invariants_hold_whatever_processes_and_humans_do() {
+    all_seeds(lives::simulate);
 }

@@ -7,6 +7,7 @@ use genie_core::context::Request;
 use genie_core::gather::Gathered;
 use genie_core::ids::MessageId;
 use genie_core::{Agent, AgentError, AgentSpec, Context, Failure, Gather, Governed};
+use serde_json::json;
 
 use super::Dice;
 use crate::{Answer, Part, Present, Question, agent, answer, millis, part, question, spec};
@@ -31,12 +32,14 @@ pub(crate) struct World {
     accepts: Vec<Vec<usize>>,
     collects: Vec<Vec<usize>>,
     calls: AtomicU64,
+    /// Whether processes die, so that what a handler does must depend on its message alone.
+    dies: bool,
     pub(crate) seen: Mutex<Vec<Seen>>,
     pub(crate) at_work: Arc<AtomicUsize>,
 }
 
 impl World {
-    pub(crate) fn of(seed: u64, dice: &Dice) -> Arc<Self> {
+    pub(crate) fn of(seed: u64, dice: &Dice, dies: bool) -> Arc<Self> {
         let names = NAMES[..dice.index(6) + 2].to_vec();
         let (mut accepts, mut collects) = (vec![Vec::new(); 7], vec![Vec::new(); 7]);
         for (accepts, collects) in accepts.iter_mut().zip(&mut collects) {
@@ -49,7 +52,8 @@ impl World {
             }
         }
         let (calls, seen) = (AtomicU64::new(0), Mutex::default());
-        Arc::new(Self { seed, names, accepts, collects, calls, seen, at_work: Arc::default() })
+        let at_work = Arc::default();
+        Arc::new(Self { seed, names, accepts, collects, calls, dies, seen, at_work })
     }
 
     pub(crate) fn agents(world: &Arc<Self>, dice: &Dice) -> Vec<&'static dyn Agent> {
@@ -63,7 +67,11 @@ impl World {
     }
 
     fn spec(&self, me: usize, dice: &Dice) -> AgentSpec {
-        let mut spec = spec(self.names[me])
+        let mut spec = spec(self.names[me]);
+        if self.dies {
+            spec = spec.uses("look").uses("put").uses("pay");
+        }
+        spec = spec
             .emits::<Part<0>>()
             .emits::<Part<1>>()
             .emits::<Part<2>>()
@@ -130,7 +138,10 @@ async fn handle(
 ) -> Result<(), AgentError> {
     let _present = Present::new(&world.at_work);
     world.saw(me, &message);
-    let call = world.calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let call = match world.dies {
+        true => message.id().0.as_u64_pair().1,
+        false => world.calls.fetch_add(1, Ordering::Relaxed) + 1,
+    };
     let dice = Dice::new(world.seed ^ call.wrapping_mul(0x9fb2_1c65_1e98_df25));
     if dice.chance(6) {
         crash();
@@ -177,6 +188,10 @@ async fn step(world: &World, me: usize, dice: &Dice, cx: &mut Context) -> Result
         0..5 => {
             let asked = question(&dice.text());
             cx.ask::<Question, Answer>(world.somebody(dice), &asked).await.map(drop)
+        }
+        5..7 if world.dies => {
+            let name = ["look", "put", "pay"][dice.index(3)];
+            cx.tool(name, json!({ "amount": 1, "note": dice.text() })).await.map(drop)
         }
         5..7 => {
             let asked = question(&dice.text());

@@ -210,12 +210,11 @@ impl Shared {
             return;
         }
         let live = self.runs.get(&approval.run_id).map(|run| run.clone());
-        match live {
-            Some(run) => run.decided(approval),
-            None => {
-                let (shared, run) = (self.clone(), approval.run_id);
-                self.to_its_end(async move { shared.wake(run).await }).await;
-            }
+        if let Some(run) = live {
+            run.decided(approval);
+        } else {
+            let (shared, run) = (self.clone(), approval.run_id);
+            self.to_its_end(async move { shared.wake(run).await }).await;
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct StoredBlobs {
     cache: Mutex<Cache>,
 }
 
+/// Smaller content is written without asking whether it is there.
+const LOOKUP_BYTES_MIN: u64 = 64 << 10;
+
 fn failed(error: impl std::fmt::Display) -> Error {
     Error(error.to_string())
 }
@@ -100,7 +103,7 @@ impl StoredBlobs {
         }
         items.push(Item::Link(Link { run: scope.run, sha256: blob.sha256, label }));
         Some(queue.put(items).map_err(failed).map(|ticket| {
-            cache.put(scope, blob, (stored, ticket), queue.written());
+            queue.forget(cache.put(scope, blob, (stored, ticket), queue.written()));
         }))
     }
 }
@@ -117,6 +120,10 @@ impl Blobs for StoredBlobs {
             };
             let known = if held {
                 Known { label: None, content: true }
+            } else if blob.bytes <= LOOKUP_BYTES_MIN && queue.was_born(scope.run) {
+                // The run has nothing in the database but what is in the cache; writing the content
+                // once more costs less than asking whether someone else has it.
+                Known { label: None, content: false }
             } else {
                 self.known(scope, blob).await?
             };
@@ -156,13 +163,19 @@ impl Blobs for StoredBlobs {
             return Ok(Some(held));
         }
         if cache.gone() == gone {
-            cache.put(scope, blob, (stored.clone(), 0), written);
+            let shrunk = cache.put(scope, blob, (stored.clone(), 0), written);
+            if let Some(queue) = &self.queue {
+                queue.forget(shrunk);
+            }
         }
         Ok(Some(stored))
     }
 
     fn release(&self, run: RunId) {
         let written = self.written();
+        if let Some(queue) = &self.queue {
+            queue.forget([run]);
+        }
         self.cache().release(run, written);
     }
 }

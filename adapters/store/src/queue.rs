@@ -3,9 +3,11 @@
 //! What was taken in is never let go of before it is written, as long as the process lives. While
 //! the database refuses, nothing more is taken in and whoever waits is told so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::{Error, Record};
 use tokio::sync::{Notify, oneshot};
@@ -16,6 +18,12 @@ use crate::group::{Change, Group, Item, Row};
 /// that other writers of the database are not held up.
 const GROUP_ITEMS_MAX: usize = 4_096;
 const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// So many bytes are written although nobody waits for them.
+const GATHER_BYTES_MAX: usize = 1 << 20;
+
+/// So long does what nobody waits for gather before it is written.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Whether the queue takes anything in.
 #[derive(Debug)]
@@ -36,6 +44,8 @@ struct State {
     /// The last record taken in, and the end of the chain in the database.
     tail: u64,
     durable: Head,
+    /// The runs at work that began here: what the database has of them is what passed here.
+    born: HashSet<RunId>,
     /// How many things were ever taken in, and written.
     taken: u64,
     written: u64,
@@ -48,6 +58,12 @@ struct State {
 type Line = BTreeMap<u64, Vec<oneshot::Sender<Result<(), Error>>>>;
 
 impl State {
+    /// Whether what is there is to be written at once: someone waits for it, or it is much.
+    fn is_wanted(&self) -> bool {
+        let waits = !self.of_seq.is_empty() || !self.of_count.is_empty();
+        waits || self.bytes >= GATHER_BYTES_MAX || matches!(self.standing, Standing::Failing(_))
+    }
+
     /// Why nothing is taken in, if that is so.
     fn refusal(&self) -> Result<(), Error> {
         match &self.standing {
@@ -75,6 +91,7 @@ impl Queue {
             bytes: 0,
             tail: head.seq,
             durable: head,
+            born: HashSet::new(),
             taken: 0,
             written: 0,
             of_seq: Line::new(),
@@ -101,10 +118,25 @@ impl Queue {
         if !in_order || items.len() != records.len() {
             return Err(refused("the records do not follow the end of the chain"));
         }
-        self.take_in(&mut state, items)?;
+        let changed = |item: &Item| match item {
+            Item::Record(_, Some(change)) => Some((change.run, change.started.is_some())),
+            _ => None,
+        };
+        let changed: Vec<(RunId, bool)> = items.iter().filter_map(changed).collect();
+        let first = self.take_in(&mut state, items)?;
+        for (run, born) in changed {
+            if born {
+                state.born.insert(run);
+            } else {
+                state.born.remove(&run);
+            }
+        }
         state.tail += records.len() as u64;
+        let wake = first || state.bytes >= GATHER_BYTES_MAX;
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -112,14 +144,18 @@ impl Queue {
     /// number of the last of them.
     pub(crate) fn put(&self, items: Vec<Item>) -> Result<u64, Error> {
         let mut state = self.state();
-        self.take_in(&mut state, items)?;
+        let first = self.take_in(&mut state, items)?;
         let taken = state.taken;
+        let wake = first || state.bytes >= GATHER_BYTES_MAX;
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(taken)
     }
 
-    fn take_in(&self, state: &mut State, items: Vec<Item>) -> Result<(), Error> {
+    /// Takes things in; `true` if nothing else waits to be written.
+    fn take_in(&self, state: &mut State, items: Vec<Item>) -> Result<bool, Error> {
         state.refusal()?;
         let bytes = items.iter().map(Item::bytes).sum::<usize>();
         if state.bytes + bytes > self.bytes_max {
@@ -131,8 +167,22 @@ impl Queue {
         }
         state.bytes += bytes;
         state.taken += items.len() as u64;
+        let first = state.items.is_empty();
         state.items.extend(items);
-        Ok(())
+        Ok(first)
+    }
+
+    /// Whether the run began here, so that only what passed here can be in the database.
+    pub(crate) fn was_born(&self, run: RunId) -> bool {
+        self.state().born.contains(&run)
+    }
+
+    /// Takes note that what passed here of a run is no longer all known.
+    pub(crate) fn forget(&self, runs: impl IntoIterator<Item = RunId>) {
+        let mut state = self.state();
+        for run in runs {
+            state.born.remove(&run);
+        }
     }
 
     /// The number of the last thing that is in the database.
@@ -189,16 +239,27 @@ impl Queue {
             line.entry(wanted).or_default().push(tell);
             told
         };
+        self.work.notify_one();
         told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
     }
 
-    /// The next group to write, once there is something to write.
+    /// The next group to write, once someone waits for it or it has gathered for a while: a run
+    /// that nobody waits for yet is better written in one group than in many.
     pub(crate) async fn next(&self) -> Group {
         loop {
-            if let Some(group) = self.take() {
+            let (empty, wanted) = {
+                let state = self.state();
+                (state.items.is_empty(), state.is_wanted())
+            };
+            if empty {
+                self.work.notified().await;
+                continue;
+            }
+            let gathered =
+                wanted || tokio::time::timeout(GATHER, self.work.notified()).await.is_err();
+            if let Some(group) = gathered.then(|| self.take()).flatten() {
                 return group;
             }
-            self.work.notified().await;
         }
     }
 

@@ -50,26 +50,27 @@ impl Cache {
     }
 
     /// Takes content in, in the place of what is there, and lets go of what is too much; `written`
-    /// is the number of the last thing in the database.
+    /// is the number of the last thing in the database. Gives the runs that something was let go
+    /// of.
     pub(super) fn put(
         &mut self,
         scope: &Scope,
         blob: Blob,
         (stored, ticket): (Arc<Stored>, u64),
         written: u64,
-    ) {
+    ) -> Vec<RunId> {
         let (tenant, subject) = (scope.tenant.clone(), scope.subject.clone());
         let held = Held { blob, tenant, subject, stored, ticket };
         let run = self.runs.entry(scope.run).or_default();
         if let Some(place) = run.iter_mut().find(|held| held.blob == blob) {
             *place = held;
-            return;
+            return Vec::new();
         }
         run.push(held);
         self.order.push_back((scope.run, blob));
         self.count += 1;
         self.bytes += blob.bytes;
-        self.shrink(written);
+        self.shrink(written)
     }
 
     /// Lets go of what a run has in the database.
@@ -95,9 +96,10 @@ impl Cache {
         }
     }
 
-    fn shrink(&mut self, written: u64) {
+    fn shrink(&mut self, written: u64) -> Vec<RunId> {
+        let mut shrunk = Vec::new();
         while self.bytes > self.bytes_max {
-            let Some((run, blob)) = self.order.front() else { return };
+            let Some((run, blob)) = self.order.front() else { break };
             let held = self.runs.get_mut(run);
             let place = held.and_then(|held| {
                 let at = held.iter().position(|held| held.blob == *blob)?;
@@ -105,8 +107,9 @@ impl Cache {
             });
             if let Some((held, at)) = place {
                 if held[at].ticket > written {
-                    return;
+                    break;
                 }
+                shrunk.push(*run);
                 held.swap_remove(at);
                 let empty = held.is_empty();
                 self.count -= 1;
@@ -118,5 +121,6 @@ impl Cache {
             }
             self.order.pop_front();
         }
+        shrunk
     }
 }

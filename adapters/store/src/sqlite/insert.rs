@@ -15,7 +15,7 @@ type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// How many rows a statement may have. Measured with benches/journal.rs: beyond 256 it gets no
 /// faster.
-const SIZES: [usize; 4] = [256, 32, 4, 1];
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// One kind of statement in every size.
 #[derive(Debug)]

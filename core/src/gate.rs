@@ -46,7 +46,7 @@ impl Held {
 const DOUBTS: u32 = 1 << 31;
 
 /// Approvals that cannot be read or written stop a run as a journal does.
-fn unkept(error: approval::Error) -> Failure {
+fn unkept(error: &approval::Error) -> Failure {
     Failure::Journal { reason: error.to_string() }
 }
 
@@ -63,6 +63,41 @@ fn requested(approval: &Approval) -> Entry {
         requirement: approval.requirement.clone(),
         expires_at: approval.expires_at,
     }
+}
+
+/// Why a decision does not let the message through, if it does not.
+fn refused(held: &Held, (status, decisions): &Decided) -> Option<Failure> {
+    let Held { message, verdict, approval, .. } = held;
+    let policy = verdict.policy.clone();
+    match status {
+        Status::Approved => {}
+        Status::Rejected => {
+            let last = decisions.last();
+            return Some(Failure::Rejected {
+                policy,
+                policy_version: verdict.policy_version.clone(),
+                by: last.map_or_else(|| "nobody".into(), |decision| decision.by.clone()),
+                reason: last.map_or_else(|| "".into(), |decision| decision.reason.clone()),
+            });
+        }
+        Status::Expired => {
+            let expires_ms = approval.requirement.expires_ms;
+            return Some(Failure::ApprovalExpired { policy, expires_ms });
+        }
+        Status::Pending | Status::Withdrawn | Status::Resolved { .. } => {
+            return Some(Failure::RunEnded);
+        }
+    }
+    let digest = Approval::digest_of(&message.to, &message.kind, &message.payload.value());
+    (digest.ok() != Some(approval.digest))
+        .then(|| Failure::Payload { reason: "what was approved is not what waits".to_owned() })
+}
+
+/// Whether a verdict would leave less of a message than there is.
+fn would_redact(message: &Message, verdict: &Verdict) -> bool {
+    let left = redact::apply(&message.kind, &message.payload, &verdict.redactions);
+    !verdict.redactions.is_empty()
+        && left.map_or(true, |left| left.text() != message.payload.text())
 }
 
 impl Run {
@@ -152,14 +187,11 @@ impl Run {
         mut held: Held,
     ) -> Result<Governed, Failure> {
         loop {
-            let settled = match held.decided.take() {
-                Some(recorded) => self.refused(&held, &recorded).map_or(Ok(None), Err)?,
-                None => {
-                    let decided = self.decision(slot, &held.approval).await?;
-                    self.settle_held(&mut held, decided)?
-                }
-            };
-            if let Some(settled) = settled {
+            if let Some(failure) = held.decided.take().and_then(|known| refused(&held, &known)) {
+                return Err(failure);
+            }
+            let decided = self.decision(slot, &held.approval).await?;
+            if let Some(settled) = self.settle_held(&mut held, &decided)? {
                 return Ok(settled);
             }
         }
@@ -169,9 +201,9 @@ impl Run {
     ///
     /// All that follows from a decision is recorded with it: a process that dies has taken it down
     /// as a whole or not at all.
-    fn settle_held(&self, held: &mut Held, decided: Decided) -> Result<Option<Governed>, Failure> {
-        let taken = self.taken(&held.approval, &decided);
-        if let Some(refused) = self.refused(held, &decided) {
+    fn settle_held(&self, held: &mut Held, decided: &Decided) -> Result<Option<Governed>, Failure> {
+        let taken = self.taken(&held.approval, decided);
+        if let Some(refused) = refused(held, decided) {
             self.shared.writer.append(&self.tally, [taken])?;
             return Err(refused);
         }
@@ -197,34 +229,6 @@ impl Run {
         }
     }
 
-    /// Why a decision does not let the message through, if it does not.
-    fn refused(&self, held: &Held, (status, decisions): &Decided) -> Option<Failure> {
-        let Held { message, verdict, approval, .. } = held;
-        let policy = verdict.policy.clone();
-        match status {
-            Status::Approved => {}
-            Status::Rejected => {
-                let last = decisions.last();
-                return Some(Failure::Rejected {
-                    policy,
-                    policy_version: verdict.policy_version.clone(),
-                    by: last.map_or_else(|| "nobody".into(), |decision| decision.by.clone()),
-                    reason: last.map_or_else(|| "".into(), |decision| decision.reason.clone()),
-                });
-            }
-            Status::Expired => {
-                let expires_ms = approval.requirement.expires_ms;
-                return Some(Failure::ApprovalExpired { policy, expires_ms });
-            }
-            Status::Pending | Status::Withdrawn | Status::Resolved { .. } => {
-                return Some(Failure::RunEnded);
-            }
-        }
-        let digest = Approval::digest_of(&message.to, &message.kind, &message.payload.value());
-        (digest.ok() != Some(approval.digest))
-            .then(|| Failure::Payload { reason: "what was approved is not what waits".to_owned() })
-    }
-
     /// Other policies are in force than when approval was asked for: they have the last word.
     fn judge_again(
         &self,
@@ -235,7 +239,7 @@ impl Run {
         let message = held.message.clone();
         let facts = self.facts(held.target, &message);
         let mut now = self.shared.policies.evaluate(&message, &facts);
-        if self.would_redact(&message, &now) {
+        if would_redact(&message, &now) {
             // What was approved is the whole of it, and what is left of it nobody has approved.
             now = Arc::new(Verdict {
                 decision: policy::Decision::Deny,
@@ -271,13 +275,6 @@ impl Run {
                 Ok(Some(governed))
             }
         }
-    }
-
-    /// Whether a verdict would leave less of a message than there is.
-    fn would_redact(&self, message: &Message, verdict: &Verdict) -> bool {
-        let left = redact::apply(&message.kind, &message.payload, &verdict.redactions);
-        !verdict.redactions.is_empty()
-            && left.map_or(true, |left| left.text() != message.payload.text())
     }
 
     /// Asks a human what became of an effect, and waits for the answer.
@@ -330,7 +327,12 @@ impl Run {
         let poll = self.shared.run_index.poll_every();
         let id = approval.id;
         loop {
-            let found = self.shared.approvals.get(&approval.tenant, id).await.map_err(unkept)?;
+            let found = self
+                .shared
+                .approvals
+                .get(&approval.tenant, id)
+                .await
+                .map_err(|error| unkept(&error))?;
             let Some(found) = found else {
                 return Err(Failure::Journal { reason: "the approval is gone".to_owned() });
             };
@@ -341,7 +343,7 @@ impl Run {
             if now >= approval.expires_at {
                 if let Some(expired) = found.ended(Status::Expired) {
                     // Whoever was quicker is found by looking once more.
-                    self.shared.approvals.swap(&expired).await.map_err(unkept)?;
+                    self.shared.approvals.swap(&expired).await.map_err(|error| unkept(&error))?;
                 }
                 continue;
             }
@@ -364,7 +366,7 @@ impl Run {
         let head = self.shared.writer.head().seq;
         let durable = self.shared.writer.store().durable(head).await;
         durable.map_err(|error| Failure::Journal { reason: error.to_string() })?;
-        self.shared.approvals.put(approval).await.map_err(unkept)
+        self.shared.approvals.put(approval).await.map_err(|error| unkept(&error))
     }
 
     /// Parks a run whose very request needs a human.
@@ -379,20 +381,20 @@ impl Run {
 
     /// Goes on with a held root message if its decision has fallen; `false` if it has not.
     pub(crate) async fn root_decided(&self, held: &mut Held) -> Result<Option<Governed>, Failure> {
-        if let Some(recorded) = held.decided.take() {
-            return self.refused(held, &recorded).map_or(Ok(None), Err);
+        if let Some(failure) = held.decided.take().and_then(|known| refused(held, &known)) {
+            return Err(failure);
         }
         let approvals = &self.shared.approvals;
         let (tenant, id) = (&held.approval.tenant, held.approval.id);
-        let mut found = approvals.get(tenant, id).await.map_err(unkept)?;
-        if self.shared.clock.now() >= held.approval.expires_at {
-            if let Some(expired) = found.as_ref().and_then(|found| found.ended(Status::Expired)) {
-                approvals.swap(&expired).await.map_err(unkept)?;
-                found = approvals.get(tenant, id).await.map_err(unkept)?;
-            }
+        let mut found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
+        if self.shared.clock.now() >= held.approval.expires_at
+            && let Some(expired) = found.as_ref().and_then(|found| found.ended(Status::Expired))
+        {
+            approvals.swap(&expired).await.map_err(|error| unkept(&error))?;
+            found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
         }
         let Some(found) = found.filter(|found| found.status.is_final()) else { return Ok(None) };
-        self.settle_held(held, (found.status, found.decisions))
+        self.settle_held(held, &(found.status, found.decisions))
     }
 
     /// Tells whoever waits that a human has decided.

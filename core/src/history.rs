@@ -97,24 +97,7 @@ impl History {
                     sent.original_sha256 = sent.original_sha256.or(*original_sha256);
                 }
             }
-            Entry::Step { cause, number, call, .. } => {
-                match call {
-                    Call::Ask { request, reply, .. } => {
-                        self.consumed.insert(*request);
-                        self.consumed.extend(*reply);
-                    }
-                    Call::Gather { arrived, .. } => self.consumed.extend(arrived),
-                    Call::Store { bytes, .. } => {
-                        self.stored_bytes += usize::try_from(*bytes).unwrap_or(usize::MAX);
-                    }
-                    Call::Now { .. }
-                    | Call::Random { .. }
-                    | Call::Sleep { .. }
-                    | Call::Refused { .. } => {}
-                }
-                self.calls.insert((*cause, *number), call.clone());
-                self.reached(*cause, *number);
-            }
+            Entry::Step { cause, number, call, .. } => self.step(*cause, *number, call),
             Entry::Handled { message_id, failure, stateful, .. } => {
                 if let Some(sent) = self.sent.get_mut(message_id) {
                     let failure = failure.clone();
@@ -128,29 +111,7 @@ impl History {
                     sent.restarted_at = at;
                 }
             }
-            Entry::ApprovalRequested {
-                message_id,
-                approval_id,
-                at,
-                expires_at,
-                policy_set,
-                requirement,
-                ..
-            } => {
-                if let Some(sent) = self.sent.get_mut(message_id) {
-                    let asked = Asked {
-                        id: *approval_id,
-                        at: *at,
-                        expires_at: *expires_at,
-                        policy_set: policy_set.clone(),
-                        requirement: requirement.clone(),
-                        decided: None,
-                    };
-                    // A call is made once it is let through, and only then there is an effect.
-                    let first = sent.effects.is_empty();
-                    if first { &mut sent.approvals } else { &mut sent.doubts }.push(asked);
-                }
-            }
+            Entry::ApprovalRequested { .. } => self.requested(entry),
             Entry::ApprovalDecided { message_id, approval_id, status, decisions, .. } => {
                 let asked = self.sent.get_mut(message_id).and_then(|sent| {
                     sent.passed_at = at;
@@ -184,14 +145,57 @@ impl History {
         }
     }
 
+    fn step(&mut self, cause: MessageId, number: u32, call: &Call) {
+        match call {
+            Call::Ask { request, reply, .. } => {
+                self.consumed.insert(*request);
+                self.consumed.extend(*reply);
+            }
+            Call::Gather { arrived, .. } => self.consumed.extend(arrived),
+            Call::Store { bytes, .. } => {
+                self.stored_bytes += usize::try_from(*bytes).unwrap_or(usize::MAX);
+            }
+            Call::Now { .. } | Call::Random { .. } | Call::Sleep { .. } | Call::Refused { .. } => {}
+        }
+        self.calls.insert((cause, number), call.clone());
+        self.reached(cause, number);
+    }
+
+    fn requested(&mut self, entry: &Entry) {
+        let Entry::ApprovalRequested {
+            message_id,
+            approval_id,
+            at,
+            expires_at,
+            policy_set,
+            requirement,
+            ..
+        } = entry
+        else {
+            return;
+        };
+        let Some(sent) = self.sent.get_mut(message_id) else { return };
+        let asked = Asked {
+            id: *approval_id,
+            at: *at,
+            expires_at: *expires_at,
+            policy_set: policy_set.clone(),
+            requirement: requirement.clone(),
+            decided: None,
+        };
+        // A call is made once it is let through, and only then there is an effect.
+        let first = sent.effects.is_empty();
+        if first { &mut sent.approvals } else { &mut sent.doubts }.push(asked);
+    }
+
     fn message(&mut self, route: Route, message: &Arc<Message>) {
         let id = message.id();
         self.order.push(id);
-        if let Some(cause) = message.causation_id() {
-            if !matches!(route.pattern, Pattern::Fallback | Pattern::ToolResult) {
-                self.legs.entry((cause, route.step)).or_default().push(id);
-                self.reached(cause, route.step);
-            }
+        if let Some(cause) = message.causation_id()
+            && !matches!(route.pattern, Pattern::Fallback | Pattern::ToolResult)
+        {
+            self.legs.entry((cause, route.step)).or_default().push(id);
+            self.reached(cause, route.step);
         }
         let sent = Sent {
             route,

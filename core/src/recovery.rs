@@ -198,17 +198,15 @@ impl Run {
             policy::Decision::Allow | policy::Decision::Redact => Ok(true),
             policy::Decision::RequireApproval => {
                 match self.recall_held(root, Target::Agent(agent), verdict)? {
-                    Judged::Held(mut held) => match self.root_decided(&mut held).await? {
-                        Some(message) => {
+                    Judged::Held(mut held) => {
+                        if let Some(message) = self.root_decided(&mut held).await? {
                             let delivery = Delivery::of(message, Caller::Edge, None);
                             self.deliver(agent, delivery).await?;
-                            Ok(false)
-                        }
-                        None => {
+                        } else {
                             self.hold_root(&held).await?;
-                            Ok(false)
                         }
-                    },
+                        Ok(false)
+                    }
                     Judged::Fresh(_) | Judged::Recalled(_) => Ok(true),
                 }
             }

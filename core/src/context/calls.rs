@@ -86,18 +86,17 @@ impl Context {
             Err((Some(request), failure)) => (request, Err(failure)),
             Err((None, failure)) => return Err(failure),
         };
-        let answered = match self.recall("ask")? {
-            Some(call) => self.recalled_answer(call)?,
-            None => {
-                let answered = match sent {
-                    Ok(()) => self.await_reply(request, to).await,
-                    Err(failure) => Err(failure),
-                };
-                let reply = answered.as_ref().ok().map(|reply| reply.id());
-                let failure = answered.as_ref().err().cloned();
-                self.record(Call::Ask { request, reply, failure })?;
-                answered
-            }
+        let answered = if let Some(call) = self.recall("ask")? {
+            self.recalled_answer(call)?
+        } else {
+            let answered = match sent {
+                Ok(()) => self.await_reply(request, to).await,
+                Err(failure) => Err(failure),
+            };
+            let reply = answered.as_ref().ok().map(|reply| reply.id());
+            let failure = answered.as_ref().err().cloned();
+            self.record(Call::Ask { request, reply, failure })?;
+            answered
         };
         let reply = answered?;
         self.see(reply.message().label.clone());

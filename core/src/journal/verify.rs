@@ -211,13 +211,13 @@ impl Checker {
         let cut = |(run_id, status, _): &&(_, &str, _)| {
             *status != "waiting" && !self.census.began_earlier(*run_id)
         };
-        if kept != Some(head) {
-            if let Some((run_id, _, records)) = open.iter().find(cut) {
-                return Err(self.fault(format!(
-                    "is missing: run {run_id} has {records} records and no end record; the file \
-                     was cut off, or written while the run went on"
-                )));
-            }
+        if kept != Some(head)
+            && let Some((run_id, _, records)) = open.iter().find(cut)
+        {
+            return Err(self.fault(format!(
+                "is missing: run {run_id} has {records} records and no end record; the file was \
+                 cut off, or written while the run went on"
+            )));
         }
         if let Some(kept) = kept.filter(|kept| kept.seq > head.seq) {
             return Err(self.fault(format!(

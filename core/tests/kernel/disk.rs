@@ -168,8 +168,7 @@ impl Disk {
     }
 
     pub(crate) fn is_parked(&self, run: RunId) -> bool {
-        let kept = self.kept();
-        kept.runs.get(&run).is_some_and(|run| run.parked.is_some() && run.outcome.is_none())
+        self.kept().runs.get(&run).is_some_and(|run| run.parked.is_some() && run.outcome.is_none())
     }
 
     pub(crate) fn all_ended(&self) -> bool {
@@ -178,8 +177,7 @@ impl Disk {
 
     fn records_of(&self, run: RunId) -> Vec<Arc<Record>> {
         let kept = self.kept();
-        let rows = kept.rows.iter().filter(|(of, _)| *of == run);
-        restore(rows.map(|(_, row)| row.clone())).unwrap()
+        restore(kept.rows.iter().filter(|(of, _)| *of == run).map(|(_, row)| row.clone())).unwrap()
     }
 
     fn synced(&self, seq: u64) {
@@ -198,7 +196,8 @@ impl Disk {
         let kept = self.kept();
         let open = |run: &RunId| kept.runs.get(run).is_some_and(|run| run.outcome.is_none());
         let rows = kept.rows.iter().filter(|(run, _)| open(run));
-        rows.map(|(_, row)| format!("{} {}\n", row.seq, row.body)).collect()
+        let lines: Vec<String> = rows.map(|(_, row)| format!("{} {}", row.seq, row.body)).collect();
+        lines.join("\n")
     }
 
     /// Whether everything up to now is durable.
@@ -277,10 +276,8 @@ impl Mount {
 
     /// Begins an operation; gives its number, or that it fails.
     fn begin(&self, op: Op) -> Result<u64, String> {
-        let mut counts = self.counts.lock().unwrap();
-        let count = counts.entry(op).or_default();
-        let number = std::mem::replace(count, *count + 1);
-        drop(counts);
+        let number = self.count(op);
+        self.counts.lock().unwrap().insert(op, number + 1);
         match self.fault {
             Fault::Before(at, first) if (at, first) == (op, number) => self.die(),
             Fault::Fails(at, first, count)
@@ -450,10 +447,8 @@ impl Blobs for Mount {
         let number = self.enter(Op::Load).await.map_err(blob::Error)?;
         let stored = self.disk.content.lock().unwrap().get(&(scope.run, blob.sha256)).cloned();
         self.leave(Op::Load, number).await;
-        let read = |stored: Arc<Stored>| {
-            Arc::new(Stored::new(stored.content.clone(), stored.label.clone()))
-        };
-        Ok(stored.map(read))
+        let read = |kept: Arc<Stored>| Stored::new(kept.content.clone(), kept.label.clone());
+        Ok(stored.map(read).map(Arc::new))
     }
 
     fn release(&self, _run: RunId) {}
@@ -487,8 +482,7 @@ impl Runs for Mount {
 
     async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, runs::Error> {
         self.alive().await;
-        let kept = self.disk.kept();
-        let found = kept.runs.get(&run).map(|run| run.summary.clone());
+        let found = self.disk.kept().runs.get(&run).map(|run| run.summary.clone());
         Ok(found.filter(|summary| &*summary.tenant == tenant))
     }
 

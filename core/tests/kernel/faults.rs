@@ -47,7 +47,6 @@ fn decide(approval: &Approval) -> Choice {
 fn check(op: Op, first: u64, count: u64) -> (bool, String) {
     let (disk, outside) = (Arc::new(Disk::default()), Arc::new(Outside::default()));
     let at = format!("{op:?} {first} and {count} more");
-    eprintln!("{at}");
     let met = live(&disk, Fault::Fails(op, first, count), async |mount| {
         let desk = start(made(&mount, &outside, 0)).await;
         let ask = Ask::new("busy", &question("x"));

@@ -6,6 +6,7 @@ mod addressing;
 mod approval;
 mod cancel;
 mod crash;
+mod decisions;
 mod denial;
 mod desk;
 mod disk;

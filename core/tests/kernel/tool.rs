@@ -87,7 +87,10 @@ async fn what_a_tool_must_not_be_given_never_reaches_it() {
 async fn a_tool_that_the_agent_does_not_declare_is_not_called() {
     let outside = Arc::new(Outside::default());
     let sly = agent(spec("sly"), |_, cx| {
-        Box::pin(async move { Ok(drop(cx.tool("pay", json!({ "amount": 1 })).await?)) })
+        Box::pin(async move {
+            cx.tool("pay", json!({ "amount": 1 })).await?;
+            Ok(())
+        })
     });
     let pay = Doing {
         name: "pay",

@@ -133,7 +133,7 @@ pub(super) fn simulate(seed: u64) -> Vec<u8> {
             disk.lose();
         }
         // What a handler saw after its process had died, or in a past that is lost, it did not see.
-        let kept: HashSet<MessageId> = messages(&disk.records()).into_keys().collect();
+        let kept = let_through(&disk.records());
         world.seen.lock().unwrap().retain(|seen| kept.contains(&seen.message));
     }
     live(&disk, Fault::None, async |mount| {
@@ -167,7 +167,9 @@ pub(super) fn simulate(seed: u64) -> Vec<u8> {
         assert!(unsure || recorded == Some(outcome.name()), "{recorded:?} but told {outcome:?}");
     }
     let mut file = Vec::new();
-    records.iter().for_each(|record| lines::write(record, &mut file).unwrap());
+    for record in &records {
+        lines::write(record, &mut file).unwrap();
+    }
     file
 }
 
@@ -185,7 +187,16 @@ fn messages(records: &[Arc<Record>]) -> HashMap<MessageId, String> {
 
 /// What reached a handler was for it, and was allowed or approved.
 fn only_what_was_let_through_arrived(records: &[Arc<Record>], world: &World) {
-    let addressed = messages(records);
+    let (addressed, passed) = (messages(records), let_through(records));
+    for seen in world.seen.lock().unwrap().iter() {
+        let to = addressed.get(&seen.message).map(String::as_str);
+        assert_eq!(to, Some(seen.by), "{seen:?} was for someone else");
+        assert!(passed.contains(&seen.message), "{seen:?} was not let through");
+    }
+}
+
+/// The messages that were allowed or approved.
+fn let_through(records: &[Arc<Record>]) -> HashSet<MessageId> {
     let mut passed: HashSet<MessageId> = HashSet::new();
     for record in records {
         match &record.entry {
@@ -200,11 +211,7 @@ fn only_what_was_let_through_arrived(records: &[Arc<Record>], world: &World) {
             _ => {}
         }
     }
-    for seen in world.seen.lock().unwrap().iter() {
-        let to = addressed.get(&seen.message).map(String::as_str);
-        assert_eq!(to, Some(seen.by), "{seen:?} was for someone else");
-        assert!(passed.contains(&seen.message), "{seen:?} was not let through");
-    }
+    passed
 }
 
 /// What must happen once was done once, and once more for each time that a human said so.

@@ -138,9 +138,10 @@ async fn handle(
 ) -> Result<(), AgentError> {
     let _present = Present::new(&world.at_work);
     world.saw(me, &message);
-    let call = match world.dies {
-        true => message.id().0.as_u64_pair().1,
-        false => world.calls.fetch_add(1, Ordering::Relaxed) + 1,
+    let call = if world.dies {
+        message.id().0.as_u64_pair().1
+    } else {
+        world.calls.fetch_add(1, Ordering::Relaxed) + 1
     };
     let dice = Dice::new(world.seed ^ call.wrapping_mul(0x9fb2_1c65_1e98_df25));
     if dice.chance(6) {

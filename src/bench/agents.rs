@@ -19,6 +19,12 @@ impl Payload for Load {
 }
 
 impl Load {
+    /// What somebody says in a conversation.
+    fn turn(turn: u32, bytes: usize) -> Self {
+        let text = format!("turn {turn}: the quick brown fox jumps over the lazy dog; ");
+        Self { text: text.chars().cycle().take(bytes).collect() }
+    }
+
     pub(super) fn of_300_bytes() -> Self {
         Self { text: "the quick brown fox jumps over the lazy dog; ".repeat(7)[..289].to_owned() }
     }
@@ -201,14 +207,9 @@ impl Agent for Talker {
 
     async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
         let Turns { turns, bytes } = message.decode()?;
-        for turn in 0..turns {
-            let text: String =
-                format!("turn {turn}: the quick brown fox jumps over the lazy dog; ")
-                    .chars()
-                    .cycle()
-                    .take(bytes)
-                    .collect();
-            let _heard: Done = cx.ask("bench_listener", &Load { text }).await?;
+        // Every other turn is the listener's.
+        for turn in 0..turns / 2 {
+            let _heard: Load = cx.ask("bench_listener", &Load::turn(turn, bytes)).await?;
         }
         Ok(cx.reply(&Done { count: turns }).await?)
     }
@@ -223,12 +224,12 @@ pub(super) const LISTENER: Listener = Listener;
 #[async_trait]
 impl Agent for Listener {
     fn spec(&self) -> AgentSpec {
-        AgentSpec::new("bench_listener", "listens").accepts::<Load>().emits::<Done>()
+        AgentSpec::new("bench_listener", "listens").accepts::<Load>().emits::<Load>()
     }
 
     async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
-        let _load: Load = message.decode()?;
-        Ok(cx.reply(&Done { count: 1 }).await?)
+        let heard: Load = message.decode()?;
+        Ok(cx.reply(&Load::turn(u32::MAX, heard.text.len())).await?)
     }
 }
 

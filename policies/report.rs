@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use genie_core::payload;
-use genie_core::policy::{Decision, Explained, Policy, PolicySet};
+use genie_core::policy::{Decision, Explained, Policy, PolicySet, Requirement};
 use genie_core::specimen::Specimen;
 use serde::Serialize;
 
@@ -26,6 +26,9 @@ pub struct RuleSummary {
     pub kinds: Vec<String>,
     /// What it decides when its condition is met.
     pub decision: Decision,
+    /// What the approval needs that it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Requirement>,
 }
 
 /// One file of rules.
@@ -201,6 +204,7 @@ fn summary(file: &RuleFile) -> FileSummary {
         description: rule.describe().to_owned(),
         kinds: rule.kinds().to_vec(),
         decision: rule.decision(),
+        approval: rule.requirement().cloned(),
     };
     FileSummary {
         file: file.name().to_owned(),

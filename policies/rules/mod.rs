@@ -11,6 +11,10 @@
 //! kinds = ["payment.request"]          # optional; a rule without kinds is run on every message
 //! when = "has(message.payload.amount_minor) && message.payload.amount_minor > 10000000"
 //! decision = "require_approval"        # or "deny", or "redact" with fields = ["/note"]
+//! approver_role = "treasurer"          # optional, as the next three: "approver" otherwise
+//! quorum = 2                           # 1 otherwise
+//! expires = "24h"                      # "72h" otherwise
+//! requester_may_approve = false
 //! reason = "the payment is above one lakh rupees"
 //! ```
 //!
@@ -20,6 +24,7 @@
 //! optional field with `has(…)` first. A condition that fails when it is run denies, naming the
 //! rule.
 
+mod approval;
 mod context;
 mod parse;
 mod schema;
@@ -101,7 +106,7 @@ impl RuleFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Deny,
-    RequireApproval,
+    RequireApproval(Requirement),
     /// Replace these fields (JSON pointers), as far as they are there.
     Redact(Vec<String>),
 }
@@ -139,8 +144,16 @@ impl Rule {
     pub fn decision(&self) -> Decision {
         match self.action {
             Action::Deny => Decision::Deny,
-            Action::RequireApproval => Decision::RequireApproval,
+            Action::RequireApproval(_) => Decision::RequireApproval,
             Action::Redact(_) => Decision::Redact,
+        }
+    }
+
+    /// What the approval needs that it asks for, if it asks for one.
+    pub fn requirement(&self) -> Option<&Requirement> {
+        match &self.action {
+            Action::RequireApproval(requirement) => Some(requirement),
+            Action::Deny | Action::Redact(_) => None,
         }
     }
 
@@ -153,11 +166,9 @@ impl Rule {
         let reason = self.reason.clone();
         let fields = match &self.action {
             Action::Deny => return Ok(Judgement::Deny { reason }),
-            Action::RequireApproval => {
-                return Ok(Judgement::RequireApproval {
-                    reason,
-                    requirement: Requirement::default(),
-                });
+            Action::RequireApproval(requirement) => {
+                let requirement = requirement.clone();
+                return Ok(Judgement::RequireApproval { reason, requirement });
             }
             Action::Redact(fields) => fields,
         };

@@ -7,10 +7,11 @@ use std::sync::{Arc, LazyLock};
 use cel::{Env, Program};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use toml::Spanned;
+use toml::{Spanned, Value};
 
 use crate::checks::required_attributes::is_kind;
 
+use super::approval::ApprovalText;
 use super::schema::nearest;
 use super::{Action, ID_PREFIX, Problem, Rule, RuleFile, typing};
 
@@ -39,17 +40,21 @@ struct RuleText {
     reason: Spanned<String>,
     #[serde(default)]
     fields: Vec<Spanned<String>>,
+    approver_role: Option<Spanned<Value>>,
+    quorum: Option<Spanned<Value>>,
+    expires: Option<Spanned<Value>>,
+    requester_may_approve: Option<Spanned<Value>>,
 }
 
 /// Where a file's problems are gathered.
-struct Report<'a> {
+pub(super) struct Report<'a> {
     file: &'a str,
     text: &'a str,
     problems: Vec<Problem>,
 }
 
 impl Report<'_> {
-    fn add(&mut self, at: usize, message: String, hint: Option<String>) {
+    pub(super) fn add(&mut self, at: usize, message: String, hint: Option<String>) {
         let line = line_at(self.text, at);
         self.problems.push(Problem { file: self.file.to_owned(), line, message, hint });
     }
@@ -84,7 +89,7 @@ pub(super) fn file(name: &str, text: &str) -> Result<RuleFile, Vec<Problem>> {
 }
 
 /// One rule; `None` if something is wrong with it, which the report then has.
-fn rule(report: &mut Report<'_>, text: RuleText, start: usize, version: &str) -> Option<Rule> {
+fn rule(report: &mut Report<'_>, mut text: RuleText, start: usize, version: &str) -> Option<Rule> {
     let before = report.problems.len();
     let id = text.id.get_ref();
     if id.is_empty() || !id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
@@ -100,7 +105,13 @@ fn rule(report: &mut Report<'_>, text: RuleText, start: usize, version: &str) ->
         let message = format!("`{}` is not a kind such as `tool.call`", kind.get_ref());
         report.add(kind.span().start, message, None);
     }
-    let action = action(report, &text);
+    let approval = ApprovalText {
+        approver_role: text.approver_role.take(),
+        quorum: text.quorum.take(),
+        expires: text.expires.take(),
+        requester_may_approve: text.requester_may_approve.take(),
+    };
+    let action = action(report, &text, &approval);
     let program = condition(report, &text.when);
     if report.problems.len() > before {
         return None;
@@ -118,7 +129,7 @@ fn rule(report: &mut Report<'_>, text: RuleText, start: usize, version: &str) ->
     })
 }
 
-fn action(report: &mut Report<'_>, text: &RuleText) -> Option<Action> {
+fn action(report: &mut Report<'_>, text: &RuleText, approval: &ApprovalText) -> Option<Action> {
     const DECISIONS: [&str; 3] = ["deny", "redact", "require_approval"];
     let (decision, at) = (text.decision.get_ref().as_str(), text.decision.span().start);
     for field in text.fields.iter().filter(|field| !field.get_ref().starts_with('/')) {
@@ -126,10 +137,13 @@ fn action(report: &mut Report<'_>, text: &RuleText) -> Option<Action> {
         let hint = format!("write `/{}`", field.get_ref().replace('.', "/"));
         report.add(field.span().start, message, Some(hint));
     }
+    if decision != "require_approval" {
+        approval.refuse(report);
+    }
     let fields = || text.fields.iter().map(|field| field.get_ref().clone()).collect();
     match (decision, text.fields.as_slice()) {
         ("deny", []) => Some(Action::Deny),
-        ("require_approval", []) => Some(Action::RequireApproval),
+        ("require_approval", []) => Some(Action::RequireApproval(approval.requirement(report))),
         ("redact", [_, ..]) => Some(Action::Redact(fields())),
         ("redact", []) => {
             let hint = "name them as JSON pointers: fields = [\"/note\"]".to_owned();

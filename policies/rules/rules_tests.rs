@@ -1,7 +1,7 @@
 //! What a rule decides, and every slip that must not load.
 
 use genie_core::label::{Classification, Clearance, Label};
-use genie_core::policy::{Decision, Facts, Judgement, Policy, PolicyError, Recipient};
+use genie_core::policy::{Decision, Facts, Judgement, Policy, PolicyError, Recipient, Requirement};
 use genie_core::specimen::Specimen;
 use serde_json::json;
 
@@ -229,4 +229,60 @@ fn a_slip_in_the_file_does_not_load() {
 fn every_problem_of_a_file_is_reported_at_once() {
     let text = one_rule("message.x == 1", "denie") + &one_rule("message.y == 1", "deny");
     assert_eq!(RuleFile::parse("t.toml", &text).map(|_| ()).unwrap_err().len(), 3);
+}
+
+fn approval_rule(keys: &str) -> String {
+    one_rule("true", "require_approval") + keys
+}
+
+#[test]
+fn a_rule_says_who_approves_how_many_and_until_when() {
+    let requirement = |keys: &str| {
+        let file = RuleFile::parse("t.toml", &approval_rule(keys)).unwrap();
+        match judge(&file, &specimen()).unwrap() {
+            Judgement::RequireApproval { requirement, .. } => requirement,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(requirement(""), Requirement::default());
+    let keys = "approver_role = \"treasurer\"\nquorum = 2\nexpires = \"24h\"\n\
+                requester_may_approve = true\n";
+    let expected = Requirement {
+        role: "treasurer".into(),
+        quorum: 2,
+        expires_ms: 86_400_000,
+        requester_may: true,
+    };
+    assert_eq!(requirement(keys), expected);
+}
+
+#[test]
+fn a_slip_in_what_an_approval_needs_does_not_load() {
+    let begins = approval_rule("").lines().count() + 1;
+    for (keys, said) in [
+        ("quorum = 0", "`quorum` cannot be `0`\nhint: it is a whole number from 1 to 100"),
+        ("quorum = \"2\"", "`quorum` cannot be `2`\nhint: it is a whole number"),
+        ("quorum = 1.5", "`quorum` cannot be `1.5`"),
+        ("expires = 24", "`expires` cannot be `24`\nhint: write a whole number and s, m, h or d"),
+        ("expires = \"soon\"", "`expires` cannot be `soon`"),
+        ("approver_role = \"\"", "`approver_role` cannot be ``\nhint: name a role"),
+        ("approver_role = \"The Boss\"", "`approver_role` cannot be `The Boss`"),
+        ("requester_may_approve = \"no\"", "`requester_may_approve` cannot be `no`"),
+        ("approver = \"x\"", "unknown field `approver`"),
+    ] {
+        let problems = RuleFile::parse("t.toml", &approval_rule(keys)).unwrap_err();
+        let problem = problems[0].to_string();
+        assert!(problem.starts_with(&format!("t.toml:{begins}: {said}")), "{keys}: {problem}");
+    }
+    let text = one_rule("true", "deny") + "quorum = 2\n";
+    let problem = RuleFile::parse("t.toml", &text).unwrap_err()[0].to_string();
+    assert!(problem.contains("`quorum` goes with the decision `require_approval` only"));
+}
+
+#[test]
+fn what_an_approval_needs_is_part_of_the_version() {
+    let version = |keys: &str| {
+        RuleFile::parse("t.toml", &approval_rule(keys)).unwrap().rules()[0].version().to_owned()
+    };
+    assert_ne!(version(""), version("quorum = 2\n"));
 }

@@ -3,6 +3,7 @@
 //! Adding an agent takes a file, its `mod` line and its line in [`ALL`]; an agent that is declared
 //! but not listed does not compile.
 
+pub mod demo;
 pub mod finance;
 
 #[cfg(test)]
@@ -26,3 +27,6 @@ pub const ALL: &[&dyn Agent] = &[
     &finance::fallback::Fallback,
     &finance::auditor::Auditor,
 ];
+
+/// The agents of `genie run --demo`.
+pub const DEMO: &[&dyn Agent] = &[&demo::payer::Payer];

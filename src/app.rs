@@ -16,9 +16,12 @@ use genie_core::principal::{Authority, Identity, Principal};
 use genie_core::runs::{MemoryRuns, Runs};
 use genie_core::tool::Tool;
 use genie_store::{Mode, Opened};
+use genie_tools::PaymentTransfer;
 
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
+
+pub use genie_tools::Bank;
 
 /// Why an installation does not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +123,17 @@ impl App {
         self
     }
 
+    /// Adds the payer of `genie run --demo` and the banks that it pays at, whose ledger is a file
+    /// beside the runs. An agent of that name that is there already stays.
+    #[must_use]
+    pub fn demo(mut self, bank: Bank) -> Self {
+        let taken: Vec<&str> = self.agents.iter().map(|agent| agent.spec().id).collect();
+        let demo = genie_agents::DEMO.iter().filter(|agent| !taken.contains(&agent.spec().id));
+        self.agents.extend(demo);
+        let ledger = self.config.storage.payments();
+        self.tool(PaymentTransfer::once(&ledger, bank)).tool(PaymentTransfer::keyed(&ledger, bank))
+    }
+
     /// Adds a policy after the built-in ones. It can only make verdicts stricter.
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
@@ -182,6 +196,12 @@ impl Running {
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
         self.authority.admit(identity)
+    }
+
+    /// Whether runs outlive this process.
+    #[must_use]
+    pub fn keeps_runs(&self) -> bool {
+        self.kernel.journal().is_durable()
     }
 
     /// Lets runs end and stops. What has not ended by then is cancelled, or, if a database keeps

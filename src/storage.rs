@@ -52,6 +52,26 @@ impl Storage {
             Self::Database(url) => Some(Location::Postgres(url.clone())),
         }
     }
+
+    /// The file of the demo's bank: beside the runs if they are in a directory, in that of the
+    /// user's data otherwise.
+    #[must_use]
+    pub fn payments(&self) -> PathBuf {
+        let place = match self {
+            Self::Directory(path) => Some(path.clone()),
+            Self::Unset | Self::Memory | Self::Database(_) => directory(),
+        };
+        place.unwrap_or_else(std::env::temp_dir).join("payments.jsonl")
+    }
+}
+
+/// Where the environment says that the command line keeps runs: `GENIE_DATABASE`, a URL, or
+/// `GENIE_DATA`, a directory.
+#[must_use]
+pub fn of_environment() -> Option<Storage> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let url = set("GENIE_DATABASE").and_then(|url| url.into_string().ok());
+    url.map(Storage::Database).or_else(|| Some(Storage::Directory(set("GENIE_DATA")?.into())))
 }
 
 /// The directory in which the command line keeps runs unless it is told otherwise: `genie` in the

@@ -1,0 +1,8 @@
+//! Genie's tools, one file each: what its agents can do to the world outside.
+//!
+//! A tool says what a repetition of it would do, and hands the idempotency key of its attempt to
+//! whatever can refuse one. Who may call it, and whether a human must agree, is not its business.
+
+mod payment_transfer;
+
+pub use payment_transfer::{Bank, PaymentTransfer};

@@ -130,6 +130,13 @@ impl Shared {
         true
     }
 
+    /// Ends a run that has been claimed and is not at work.
+    async fn end_claimed(self: &Arc<Self>, id: RunId, reason: String) {
+        if let Some(run) = self.restored(id).await {
+            run.finish(Outcome::Cancelled { reason }, None).await;
+        }
+    }
+
     /// Goes on with a run that has been claimed.
     async fn bring_back(self: &Arc<Self>, id: RunId) {
         if let Some(run) = self.restored(id).await {
@@ -259,12 +266,18 @@ async fn round(shared: &Arc<Shared>) -> Result<Round, crate::runs::Error> {
     let room = bound.saturating_sub(shared.in_flight.load(Ordering::SeqCst)).max(1);
     let now = shared.clock.now();
     let claimed = index.claim(now, room).await?;
-    for (run, reason) in index.to_cancel().await? {
+    let (doomed, others): (Vec<_>, Vec<_>) =
+        index.to_cancel().await?.into_iter().partition(|(run, _)| claimed.contains(run));
+    for (run, reason) in others {
         shared.cancel(run, reason).await;
     }
     if !claimed.is_empty() {
         for run in claimed {
-            shared.bring_back(run).await;
+            match doomed.iter().find(|(doomed, _)| *doomed == run) {
+                // It was parked, and was claimed only to be cancelled.
+                Some((_, reason)) => shared.end_claimed(run, reason.clone()).await,
+                None => shared.bring_back(run).await,
+            }
         }
         return Ok(Round::Again);
     }

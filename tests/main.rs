@@ -10,6 +10,7 @@ mod agents;
 mod audit;
 mod config;
 mod data;
+mod durable;
 mod examples;
 mod finance;
 mod inputs;

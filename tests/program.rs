@@ -1,23 +1,60 @@
 //! Running the binary: what the other modules share.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The binary with these arguments, in an environment that does not colour or configure it.
-pub(crate) fn command(arguments: &[&str]) -> Command {
+/// The binary, ready to run over a data directory that lives as long as this does.
+pub(crate) struct Program {
+    command: Command,
+    _data: Option<TempDir>,
+}
+
+impl Deref for Program {
+    type Target = Command;
+
+    fn deref(&self) -> &Command {
+        &self.command
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut Command {
+        &mut self.command
+    }
+}
+
+/// The binary with these arguments, in an environment that does not colour or configure it, over
+/// runs that no other command sees.
+pub(crate) fn command(arguments: &[&str]) -> Program {
+    let data = tempfile::tempdir().unwrap();
+    let program = command_in(data.path(), arguments);
+    Program { _data: Some(data), ..program }
+}
+
+/// As [`command`], over the runs in this directory.
+pub(crate) fn command_in(data: &Path, arguments: &[&str]) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genie"));
     command.args(arguments);
-    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("CLICOLOR");
-    command
+    for set in ["NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "GENIE_DATABASE", "GENIE_LOG"] {
+        command.env_remove(set);
+    }
+    command.env("GENIE_DATA", data).env("XDG_DATA_HOME", data).env("USER", "ravi");
+    Program { command, _data: None }
 }
 
 /// Runs the binary to its end; it must never panic.
 pub(crate) fn genie(arguments: &[&str]) -> Ended {
     Ended::of(command(arguments).output().unwrap(), arguments)
+}
+
+/// As [`genie`], over the runs in this directory.
+pub(crate) fn genie_in(data: &Path, arguments: &[&str]) -> Ended {
+    Ended::of(command_in(data, arguments).output().unwrap(), arguments)
 }
 
 /// Runs the binary with something on standard input.

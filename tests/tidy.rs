@@ -184,6 +184,7 @@ fn every_file_is_part_of_its_crate() {
     let crates = [
         ("adapters/store/src", "adapters/store/src/lib.rs"),
         ("adapters/store/tests/store", "adapters/store/tests/store/main.rs"),
+        ("adapters/tools/src", "adapters/tools/src/lib.rs"),
         ("agents", "agents/lib.rs"),
         ("policies", "policies/lib.rs"),
         ("core/src", "core/src/lib.rs"),
@@ -207,10 +208,11 @@ fn an_agent_is_listed_under_the_name_of_its_file() {
         .filter(|path| above_tests(&read(path)).contains("\nimpl Agent for "))
         .map(|path| stem(&path).to_owned())
         .collect();
-    let ids: Vec<&str> = genie_agents::ALL.iter().map(|agent| agent.spec().id).collect();
+    let listed = genie_agents::ALL.iter().chain(genie_agents::DEMO);
+    let ids: Vec<&str> = listed.map(|agent| agent.spec().id).collect();
     let unique: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     assert_eq!(unique.len(), ids.len(), "an id is there twice: {ids:?}");
-    assert_eq!(unique, of_files, "the ids in `ALL` and the files with agents");
+    assert_eq!(unique, of_files, "the ids in `ALL` and `DEMO` and the files with agents");
 }
 
 #[test]

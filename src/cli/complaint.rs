@@ -12,6 +12,8 @@ use clap::builder::styling::{AnsiColor, Style};
 pub(crate) const NO: u8 = 1;
 /// Exit code when the request makes no sense or its input cannot be read.
 pub(crate) const USAGE: u8 = 2;
+/// Exit code when the answer depends on a human.
+pub(crate) const WAITS: u8 = 3;
 
 /// A problem with what the user can do about it.
 #[derive(Debug, thiserror::Error)]

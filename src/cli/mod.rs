@@ -1,8 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and what it does.
 //!
 //! Data goes to standard output, everything else to standard error.
-//! Exit codes: 0 done, 1 the answer is no (denied, failed, does not verify), 2 the request makes no
-//! sense or its input cannot be read.
+//! What the exit codes mean is in [`EXIT_CODES`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,18 +15,35 @@ use crate::config::Config;
 use crate::storage::{self, Storage};
 
 mod agents;
+mod approvals;
 mod audit;
 mod bench;
 mod complaint;
 mod data;
+mod follow;
 mod new;
+mod person;
 mod policy;
+mod resume;
 mod run;
+mod runs;
 mod stdout;
+mod stored;
+mod story;
+mod waits;
+mod words;
+
+/// Shown at the end of `genie --help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the answer is no: denied, failed, refused, does not verify
+  2  the request makes no sense, or its input cannot be read
+  3  the run waits for a human and stays on record; `genie approvals list` shows for what";
 
 /// An actor-based message bus that puts AI agents to work and can answer for what they did.
 #[derive(Debug, Parser)]
-#[command(name = "genie", version, about)]
+#[command(name = "genie", version, about, after_help = EXIT_CODES)]
 struct Cli {
     /// Settings to lay over the built-in ones; `config/genie.toml` lists them all.
     #[arg(long, global = true, value_name = "FILE")]
@@ -38,16 +54,16 @@ struct Cli {
     command: Command,
 }
 
-/// Where runs are kept; without any of these, in the settings' `storage`, or else in `genie` in
-/// the user's data directory.
+/// Where runs are kept; without any of these, where the environment says, then the settings'
+/// `storage`, or else in `genie` in the user's data directory.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 struct StorageArgs {
-    /// Keep runs in a SQLite file in this directory.
-    #[arg(long, global = true, value_name = "DIR", env = "GENIE_DATA")]
+    /// Keep runs in a SQLite file in this directory [env: `GENIE_DATA`].
+    #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Keep runs in PostgreSQL, at this URL.
-    #[arg(long, global = true, value_name = "URL", env = "GENIE_DATABASE", hide_env_values = true)]
+    /// Keep runs in PostgreSQL, at this URL [env: `GENIE_DATABASE`].
+    #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
     /// Keep runs in memory only: nothing outlives the command.
     #[arg(long, global = true)]
@@ -63,6 +79,8 @@ impl StorageArgs {
             config.storage = Storage::Directory(directory);
         } else if let Some(url) = self.database {
             config.storage = Storage::Database(url);
+        } else if let Some(storage) = storage::of_environment() {
+            config.storage = storage;
         } else if config.storage == Storage::Unset {
             config.storage = storage::directory().map_or(Storage::Memory, Storage::Directory);
         }
@@ -75,8 +93,17 @@ enum Command {
     ///
     /// The agents' messages appear on standard error while they work, the report on standard
     /// output. Exits with 0 if the question was answered, with 1 if policy denied it or the run
-    /// failed, with 2 if the statement cannot be used.
+    /// failed, with 2 if the statement cannot be used, with 3 if the run waits for a human.
     Run(run::Args),
+    /// Go on with the runs that a process left unfinished.
+    ///
+    /// Returns when none is at work any more; those that wait for a human are listed. Exits with 1
+    /// if one failed.
+    Resume(resume::Args),
+    /// List, show, follow and cancel runs.
+    Runs(runs::Args),
+    /// See what waits for a human, and decide it.
+    Approvals(approvals::Args),
     /// Check a journal that a run has written.
     Audit(audit::Args),
     /// Show who is registered and who takes what from whom.
@@ -119,6 +146,9 @@ impl Cli {
         self.storage.apply(&mut config);
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
+            Command::Resume(args) => resume::main(&args, &config, agents),
+            Command::Runs(args) => runs::main(&args, &config, agents),
+            Command::Approvals(args) => approvals::main(&args, &config, agents),
             Command::Audit(args) => audit::main(&args),
             Command::Agents(args) => agents::main(&args, agents),
             Command::Policy(args) => policy::main(&args, &config, agents),

@@ -8,29 +8,43 @@ use genie_agents::finance::domain::answer::{Answer, Citation, Finding, LeftOut};
 use genie_agents::finance::messages::{MissingLeg, Report};
 use genie_core::failure::Failure;
 use genie_core::outcome::Outcome;
-use genie_core::payload;
+use genie_core::payload::{self, Payload};
 use serde_json::{Value, json};
 
-use super::Finished;
 use super::draw::Page;
+use super::{Ending, Finished};
 
 /// Most unusable rows that are described one by one.
 const REJECTS_SHOWN_MAX: usize = 5;
 /// Most lines that a finding names.
 const LINES_SHOWN_MAX: usize = 8;
 
-/// The run as one JSON object: the answer's fields with the run's, or the problem.
+/// The run as one JSON object: the answer's fields with the run's, or the problem, or what it
+/// waits for.
 pub(super) fn json(finished: &Finished) -> Value {
-    let mut object = match &*finished.outcome {
-        Outcome::Completed { answer, .. } => answer.value(),
-        outcome => problem(outcome),
+    let mut object = match &finished.ending {
+        Ending::Waiting { wake_at, approvals } => {
+            json!({ "outcome": "waiting", "wake_at": wake_at, "approvals": approvals })
+        }
+        Ending::Ended(outcome, end) => {
+            let mut object = outcome_json(outcome);
+            object["outcome"] = json!(outcome.name());
+            object["usage"] = json!({ "messages": end.messages, "duration_us": end.duration_us });
+            object["receipt"] = json!({ "records": end.records, "head": end.head });
+            object
+        }
     };
-    let end = &finished.end;
     object["run_id"] = json!(finished.run_id);
-    object["outcome"] = json!(finished.outcome.name());
-    object["usage"] = json!({ "messages": end.messages, "duration_us": end.duration_us });
-    object["receipt"] = json!({ "records": end.records, "head": end.head });
     object
+}
+
+/// The answer's fields, or the problem.
+pub(crate) fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Completed { answer, .. } if answer.value().is_object() => answer.value(),
+        Outcome::Completed { answer, .. } => json!({ "answer": answer.value() }),
+        outcome => problem(outcome),
+    }
 }
 
 /// Why there is no answer, with the fields of RFC 9457 that make sense without HTTP.
@@ -65,8 +79,33 @@ fn problem(outcome: &Outcome) -> Value {
     }
 }
 
+/// The answer of a completed run, for a page of this width: a report, or the fields of whatever
+/// else an agent answers.
+pub(crate) fn text(
+    kind: &str,
+    answer: &payload::Body,
+    page: Page,
+) -> Result<String, payload::Error> {
+    if kind == Report::KIND {
+        return report(answer, page);
+    }
+    let value = answer.value();
+    let mut text = String::from("\n");
+    match value.as_object() {
+        Some(fields) => {
+            for (name, field) in fields {
+                let field = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
+                text.push_str(&page.paragraph(Style::new(), &format!("{name}: {field}")));
+            }
+        }
+        None => text.push_str(&page.paragraph(Style::new(), &value.to_string())),
+    }
+    text.push('\n');
+    Ok(text)
+}
+
 /// The report on a completed run, for a page of this width.
-pub(super) fn report(answer: &payload::Body, page: Page) -> Result<String, payload::Error> {
+fn report(answer: &payload::Body, page: Page) -> Result<String, payload::Error> {
     let Report { answer, missing, .. } = answer.decode()?;
     let mut text = String::from("\n");
     text.push_str(&page.paragraph(Style::new().bold(), &answer.answer));

@@ -32,13 +32,13 @@ const fn coloured(colour: AnsiColor) -> Style {
 
 /// A page that text is laid out on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
+pub(crate) struct Page {
     width: usize,
 }
 
 impl Page {
     /// As wide as the terminal, within reason.
-    pub(super) fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         Self::of_width(Table::new().width().unwrap_or(WIDTH_DEFAULT))
     }
 
@@ -46,28 +46,33 @@ impl Page {
         Self { width: usize::from(columns.clamp(WIDTH_MIN, WIDTH_MAX)) }
     }
 
+    /// How many columns it has.
+    pub(crate) fn columns(self) -> usize {
+        self.width
+    }
+
     /// A heading with an empty line above it.
-    pub(super) fn heading(self, text: &str) -> String {
+    pub(crate) fn heading(self, text: &str) -> String {
         format!("\n{}", self.paragraph(HEADING, text))
     }
 
     /// A heading over what is missing.
-    pub(super) fn warning(self, text: &str) -> String {
+    pub(crate) fn warning(self, text: &str) -> String {
         format!("\n{}", self.paragraph(WARNING, text))
     }
 
     /// Text broken between words.
-    pub(super) fn paragraph(self, style: Style, text: &str) -> String {
+    pub(crate) fn paragraph(self, style: Style, text: &str) -> String {
         self.lines("", "", style, text)
     }
 
     /// An entry of a list.
-    pub(super) fn item(self, text: &str) -> String {
+    pub(crate) fn item(self, text: &str) -> String {
         self.lines("• ", "  ", Style::new(), text)
     }
 
     /// What belongs to the entry above.
-    pub(super) fn under_item(self, style: Style, text: &str) -> String {
+    pub(crate) fn under_item(self, style: Style, text: &str) -> String {
         self.lines("  ", "  ", style, text)
     }
 
@@ -84,7 +89,7 @@ impl Page {
     }
 
     /// A table with figures to the right and, where there is room, a bar for each row.
-    pub(super) fn table(self, columns: &[String], rows: &[Vec<String>], bars: &[i64]) -> String {
+    pub(crate) fn table(self, columns: &[String], rows: &[Vec<String>], bars: &[i64]) -> String {
         let mut table = framed(columns, rows);
         let widths = table.column_max_content_widths();
         let taken: usize = widths.iter().map(|width| usize::from(*width + GAP)).sum();
@@ -170,7 +175,7 @@ fn with_coloured_bar(line: &str) -> String {
 }
 
 /// Lines of at most `room` characters, broken between words; a longer word stands alone.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut length = 0;
     for word in text.split_whitespace() {
@@ -192,7 +197,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 
 /// The text with spaces for what would drive a terminal: control characters and those that turn
 /// the direction of writing.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let turns = |c: char| {
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
             || matches!(c, '\u{2066}'..='\u{2069}')

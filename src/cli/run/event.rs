@@ -7,11 +7,16 @@ use genie_core::tap::Event;
 use serde_json::{Value, json};
 
 /// The event as one line without its end; `None` for a record that only completes another.
-pub(super) fn line(event: &Event) -> Option<String> {
+pub(crate) fn line(event: &Event) -> Option<String> {
+    line_with(event, None)
+}
+
+/// As [`line`], with the outcome that a record read back has only the hash of.
+pub(crate) fn line_with(event: &Event, outcome: Option<&Outcome>) -> Option<String> {
     let name = event.name()?;
     let line = match event {
         Event::Recorded(record) => {
-            json!({ "event": name, "id": record.seq, "data": data(&record.entry) })
+            json!({ "event": name, "id": record.seq, "data": data(&record.entry, outcome) })
         }
         Event::Ephemeral(ephemeral) => {
             let mut data = ephemeral.data.clone();
@@ -26,12 +31,12 @@ pub(super) fn line(event: &Event) -> Option<String> {
 
 /// The entry, with what the journal keeps in other records: a verdict's message, an outcome's
 /// answer.
-fn data(entry: &Entry) -> Value {
+pub(crate) fn data(entry: &Entry, known: Option<&Outcome>) -> Value {
     let mut data = json!(entry);
     match entry {
         Entry::Verdict { message: Some(message), .. } => data["message"] = json!(**message),
         Entry::Outcome { outcome, .. } => {
-            if let Outcome::Completed { answer, .. } = &**outcome {
+            if let Outcome::Completed { answer, .. } = known.unwrap_or(outcome) {
                 data["answer"] = answer.value();
             }
         }

@@ -3,17 +3,21 @@
 //! Pure text from events; where it is printed, and whether in colour, is decided elsewhere.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
 
 use clap::builder::styling::{AnsiColor, Style};
+use genie_core::approval::{Decision as Said, Status};
 use genie_core::clock::Timestamp;
+use genie_core::failure::Failure;
 use genie_core::ids::MessageId;
 use genie_core::journal::Entry;
-use genie_core::journal::steps::Call;
+use genie_core::journal::steps::{Call, Effect};
 use genie_core::message::Message;
 use genie_core::policy::{Decision, Verdict};
 use genie_core::tap::Event;
 
-use super::draw::visible;
+use super::draw::{Page, visible, wrap};
+use crate::cli::words::{people, settled, short, until};
 
 /// Columns for the indented route and for the kind, so that verdicts stand below each other within
 /// 80 columns.
@@ -23,6 +27,8 @@ const KIND_LEN: usize = 23;
 const DEPTH_MAX: usize = 5;
 /// Width of the column of times.
 const TIME_LEN: usize = 8;
+/// Columns for the sign that a note begins with.
+const SIGN_LEN: usize = 2;
 
 const DIM: Style = Style::new().dimmed();
 const GOOD: Style = Style::new().fg_color(Some(colour(AnsiColor::Green)));
@@ -42,9 +48,9 @@ struct Seen {
     answered: bool,
 }
 
-/// The tree so far.
+/// The tree of one run so far.
 #[derive(Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     started: Option<Timestamp>,
     now: Option<Timestamp>,
     seen: HashMap<MessageId, Seen>,
@@ -55,7 +61,7 @@ pub(super) struct Tree {
 
 impl Tree {
     /// The lines that an event adds, each with its end; empty if it adds none.
-    pub(super) fn grow(&mut self, event: &Event) -> String {
+    pub(crate) fn grow(&mut self, event: &Event) -> String {
         match event {
             Event::Recorded(record) => self.record(&record.entry),
             Event::Ephemeral(event) if event.name == "progress" => {
@@ -73,7 +79,7 @@ impl Tree {
             Entry::RunStarted { run_id, at, .. } => {
                 self.started = Some(*at);
                 self.now = Some(*at);
-                format!("{DIM}{:>TIME_LEN$}  run {run_id}{DIM:#}\n", "")
+                heading(&format!("run {run_id}"))
             }
             Entry::Verdict { verdict, message: Some(message), .. } => {
                 self.message(message, verdict)
@@ -83,19 +89,7 @@ impl Tree {
             }
             Entry::Handled { message_id, agent, at, duration_us, failure, .. } => {
                 self.now = Some(*at);
-                let depth = self.depth_of(*message_id) + 1;
-                let answered = self.seen.get(message_id).is_some_and(|seen| seen.answered);
-                match failure {
-                    Some(failure) if self.failures.insert(failure.to_string()) => {
-                        note(BAD, depth, &format!("✗ {failure}"))
-                    }
-                    Some(_) => note(BAD, depth, &format!("✗ {agent} cannot go on")),
-                    None if answered => String::new(),
-                    None => {
-                        let took = duration(*duration_us);
-                        note(DIM, depth, &format!("✓ {agent} {took}"))
-                    }
-                }
+                self.handled(*message_id, agent, *duration_us, failure.as_ref())
             }
             Entry::Restarted { message_id, agent, restart, reason, .. } => {
                 let text = format!("↻ {agent} crashed, restart {restart}: {reason}");
@@ -110,6 +104,30 @@ impl Tree {
                     return String::new();
                 }
                 note(BAD, self.depth_of(*message_id) + 1, &format!("! {failure}"))
+            }
+            Entry::RunResumed { run_id, at, .. } => {
+                // Times count from here: the run may have waited for days.
+                self.started = Some(*at);
+                self.now = Some(*at);
+                heading(&format!("run {run_id} goes on"))
+            }
+            Entry::ApprovalRequested { message_id, approval_id, requirement, .. } => {
+                let (who, id) = (people(requirement), short(approval_id.0));
+                let text = format!("⏸ waits for {who}: approval {id}");
+                note(CAUTION, self.depth_of(*message_id) + 1, &text)
+            }
+            Entry::ApprovalDecided { message_id, status, decisions, .. } => {
+                self.decided(*message_id, status, decisions)
+            }
+            Entry::Effect { message_id, tool, effect, .. } => {
+                self.effect(*message_id, tool, effect)
+            }
+            Entry::RunWaiting { at, wake_at, approvals, .. } => {
+                self.now = Some(*at);
+                let (time, bold) = (self.time(), CAUTION.bold());
+                let what = if approvals.is_empty() { "for a time" } else { "for a human" };
+                let until = until(*wake_at);
+                format!("{time} {bold}waiting{bold:#} {DIM}{what}, {until}{DIM:#}\n")
             }
             Entry::Outcome { outcome, at, .. } => {
                 self.now = Some(*at);
@@ -165,6 +183,57 @@ impl Tree {
         text
     }
 
+    fn handled(
+        &mut self,
+        message: MessageId,
+        agent: &str,
+        duration_us: u64,
+        failure: Option<&Failure>,
+    ) -> String {
+        let depth = self.depth_of(message) + 1;
+        let answered = self.seen.get(&message).is_some_and(|seen| seen.answered);
+        match failure {
+            Some(failure) if self.failures.insert(failure.to_string()) => {
+                note(BAD, depth, &format!("✗ {failure}"))
+            }
+            Some(_) => note(BAD, depth, &format!("✗ {agent} cannot go on")),
+            None if answered => String::new(),
+            None => note(DIM, depth, &format!("✓ {agent} {}", duration(duration_us))),
+        }
+    }
+
+    fn decided(&self, message: MessageId, status: &Status, decisions: &[Said]) -> String {
+        let (style, sign) = match status {
+            Status::Approved | Status::Resolved { .. } => (GOOD, "✓"),
+            Status::Rejected | Status::Expired => (BAD, "✗"),
+            Status::Pending | Status::Withdrawn => (CAUTION, "·"),
+        };
+        let mut text = format!("{sign} {}", settled(status));
+        for said in decisions {
+            let why = if said.reason.is_empty() { "" } else { ": " };
+            // Writing to a string cannot fail.
+            let _ = write!(text, " by {}{why}{}", said.by, said.reason);
+        }
+        note(style, self.depth_of(message) + 1, &text)
+    }
+
+    fn effect(&self, message: MessageId, tool: &str, effect: &Effect) -> String {
+        let (style, text) = match effect {
+            Effect::Intent { attempt, .. } => {
+                (DIM, format!("· {tool} is called, attempt {attempt}"))
+            }
+            Effect::Failed { reason } => (BAD, format!("✗ {tool} did not do it: {reason}")),
+            Effect::Unknown { reason } => {
+                (CAUTION, format!("? nobody knows whether {tool} did it: {reason}"))
+            }
+            Effect::Resolved { happened: true, .. } => (GOOD, format!("✓ {tool} did it")),
+            Effect::Resolved { happened: false, .. } => (BAD, format!("✗ {tool} did not do it")),
+            // The result is a message of its own.
+            _ => return String::new(),
+        };
+        note(style, self.depth_of(message) + 1, &text)
+    }
+
     fn missing(&mut self, leg: &str, reason: &str) -> String {
         let known = !self.failures.insert(reason.to_owned());
         let why = if known { String::new() } else { format!(": {reason}") };
@@ -194,18 +263,35 @@ impl Tree {
     }
 }
 
-/// A line without a time, at this depth.
-fn note(style: Style, depth: usize, text: &str) -> String {
-    let indent = " ".repeat(depth.min(DEPTH_MAX));
-    format!("{:TIME_LEN$} {indent}{style}{}{style:#}\n", "", visible(text))
+/// A line above a run.
+pub(crate) fn heading(text: &str) -> String {
+    format!("{DIM}{:>TIME_LEN$}  {text}{DIM:#}\n", "")
 }
 
-/// A duration with three or four digits: `0.4 ms`, `12.0 ms`, `1.25 s`.
-pub(super) fn duration(micros: u64) -> String {
-    if micros < 1_000_000 {
-        return format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100);
+/// A line without a time, at this depth, or several where it would be too long; those after the
+/// first stand under its text.
+fn note(style: Style, depth: usize, text: &str) -> String {
+    let indent = depth.min(DEPTH_MAX);
+    let room = Page::of_stdout().columns().saturating_sub(TIME_LEN + 1 + indent + SIGN_LEN);
+    let mut lines = String::new();
+    let mut hanging = 0;
+    for line in wrap(&visible(text), room) {
+        let margin = " ".repeat(indent + hanging);
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{:TIME_LEN$} {margin}{style}{line}{style:#}", "");
+        hanging = SIGN_LEN;
     }
-    format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000)
+    lines
+}
+
+/// A duration with three or four digits: `0.4 ms`, `12.0 ms`, `1.25 s`, `12 min`, `71 h`.
+pub(crate) fn duration(micros: u64) -> String {
+    match micros / 1_000_000 {
+        0 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        seconds @ 1..600 => format!("{seconds}.{:02} s", micros % 1_000_000 / 10_000),
+        seconds @ 600..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +307,8 @@ mod tests {
             (999_999, "999.9 ms"),
             (1_250_000, "1.25 s"),
             (61_005_000, "61.00 s"),
+            (600_000_000, "10 min"),
+            (259_199_000_000, "71 h"),
         ] {
             assert_eq!(duration(micros), text);
         }

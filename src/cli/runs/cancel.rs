@@ -1,0 +1,134 @@
+//! `genie runs cancel`: ends a run here if nobody owns it, and has it ended where it is otherwise.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use genie_core::Agent;
+use genie_core::approval::{Approvals, Filter, Status};
+use genie_core::ids::RunId;
+use genie_core::outcome::Outcome;
+use genie_core::runs::Summary;
+use serde_json::json;
+
+use crate::app::Running;
+use crate::cli::complaint::Complaint;
+use crate::cli::follow::{Follower, Halt};
+use crate::cli::person::{self, TENANT};
+use crate::cli::run::watch::{Form, Screen};
+use crate::cli::{stdout, stored, words};
+use crate::config::Config;
+
+/// Longest wait for the owner to end the run.
+const OWNER_WAIT: Duration = Duration::from_secs(15);
+
+pub(super) async fn main(
+    config: &Config,
+    agents: &'static [&'static dyn Agent],
+    run: &str,
+    reason: &str,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let store = stored::look(config).await?;
+    let run = stored::find_run(&store, run).await?;
+    let seen = store.journal.read_run(run.run_id).await?.last().map_or(0, |last| last.number);
+    stored::close(store).await;
+    if run.ended_at.is_some() {
+        return Err(over(&run).into());
+    }
+    let cancelled = if let Some(running) = stored::own(config.clone(), agents).await? {
+        let cancelled = here(&running, &run, reason, seen).await;
+        running.drain().await;
+        cancelled?
+    } else {
+        there(config, &run, reason, seen).await?
+    };
+    let Some(outcome) = cancelled else {
+        let wait = OWNER_WAIT.as_secs();
+        let problem = format!("the process that owns the run has not ended it within {wait} s");
+        let hint = "the request stands; it is heard when that process looks, or by `genie resume`";
+        return Err(Complaint::no(problem).hint(hint).into());
+    };
+    if as_json {
+        stdout::write_json(&json!({ "run_id": run.run_id, "outcome": outcome.name() }))?;
+    } else {
+        stdout::write(format!("run {}: {}\n", run.run_id, words::ended(&outcome)).as_bytes())?;
+    }
+    match outcome {
+        Outcome::Cancelled { .. } => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::from(crate::cli::complaint::NO)),
+    }
+}
+
+/// Nobody owns the run: this process ends it.
+async fn here(
+    running: &Running,
+    run: &Summary,
+    reason: &str,
+    seen: u64,
+) -> anyhow::Result<Option<Outcome>> {
+    let kernel = running.kernel();
+    let asker = running.admit(person::asker());
+    // What a dead process has left is at work here by then.
+    kernel.caught_up().await;
+    let asked = kernel.cancel(&asker, run.run_id, reason).await;
+    let follower = Follower::after(kernel.journal().clone(), run.run_id, seen);
+    let ended = end(follower, asked).await?;
+    if ended.is_some() {
+        withdraw(&**kernel.approvals(), run.run_id).await?;
+    }
+    Ok(ended)
+}
+
+/// Another process owns the run: it finds the request when it looks next.
+async fn there(
+    config: &Config,
+    run: &Summary,
+    reason: &str,
+    seen: u64,
+) -> anyhow::Result<Option<Outcome>> {
+    let store = stored::look(config).await?;
+    let asked = store.runs.ask_to_cancel(TENANT, run.run_id, reason).await?;
+    let follower = Follower::after(store.journal.clone(), run.run_id, seen);
+    let ended = end(follower, asked).await?;
+    if ended.is_some() {
+        withdraw(&*store.approvals, run.run_id).await?;
+    }
+    stored::close(store).await;
+    Ok(ended)
+}
+
+fn over(run: &Summary) -> Complaint {
+    let problem = format!("run {} has ended already: {}", run.run_id, run.status);
+    Complaint::no(problem).hint(format!("`genie runs show {}` tells how", run.run_id))
+}
+
+/// Waits for the end of the run; `None` if it does not come.
+async fn end(mut follower: Follower, asked: bool) -> anyhow::Result<Option<Outcome>> {
+    let mut screen = Screen::new(Form::Nothing);
+    let patience = if asked { OWNER_WAIT } else { Duration::from_secs(1) };
+    loop {
+        match follower.follow(&mut screen, Some(patience)).await? {
+            Some(Halt::Ended(outcome, _)) => return Ok(Some(outcome)),
+            // It may still have had to be parked.
+            Some(Halt::Waiting(_)) => {}
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Notes that nobody waits for the approvals of the run any more.
+async fn withdraw(approvals: &dyn Approvals, run: RunId) -> anyhow::Result<()> {
+    let filter = Filter {
+        run_id: Some(run),
+        status: Some(Status::Pending.name().to_owned()),
+        after: None,
+        limit: 1_000,
+    };
+    for approval in approvals.list(TENANT, &filter).await? {
+        if let Some(withdrawn) = approval.ended(Status::Withdrawn) {
+            // Whoever decided in between decided on nothing.
+            approvals.swap(&withdrawn).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! `genie runs show`: everything on record of one run.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use genie_core::approval::Approval;
+use genie_core::clock::Clock;
+use genie_core::journal::{Entry, Record};
+use genie_core::outcome::Outcome;
+use genie_core::runs::Summary;
+use genie_core::tap::Event;
+use serde_json::{Value, json};
+
+use crate::cli::approvals::{Lines, Standing};
+use crate::cli::run::draw::Page;
+use crate::cli::run::tree::Tree;
+use crate::cli::run::{answer, event};
+use crate::cli::story::Story;
+use crate::cli::{stdout, stored, waits, words};
+use crate::config::Config;
+use crate::host::SystemClock;
+
+pub(super) async fn main(config: &Config, run: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = stored::look(config).await?;
+    let run = stored::find_run(&store, run).await?;
+    let records = store.journal.read_run(run.run_id).await?;
+    let approvals = stored::all_approvals(&store, Some(run.run_id)).await?;
+    stored::close(store).await;
+    let shown = Shown { run, records, approvals };
+    if as_json {
+        stdout::write_json(&shown.json())?;
+    } else {
+        stdout::write_styled(&shown.text(config)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Shown {
+    run: Summary,
+    records: Vec<Arc<Record>>,
+    approvals: Vec<Approval>,
+}
+
+impl Shown {
+    fn standings(&self) -> impl Iterator<Item = Standing> {
+        let run = &self.run;
+        let standing =
+            |approval: &Approval| Standing { approval: approval.clone(), run: Some(run.clone()) };
+        self.approvals.iter().map(standing)
+    }
+
+    fn json(&self) -> Value {
+        let (story, now) = (Story::of(&self.records), SystemClock.now());
+        let mut object = json!(self.run);
+        object["records"] = json!(self.records.len());
+        object["messages"] = self.records.iter().filter_map(|record| message(record)).collect();
+        object["effects"] = story.effects_json();
+        object["approvals"] = self.standings().map(|standing| standing.json(now)).collect();
+        if let Some(outcome) = &story.outcome {
+            object["outcome"] = answer::outcome_json(outcome);
+        }
+        object
+    }
+
+    fn text(&self, config: &Config) -> anyhow::Result<String> {
+        let (story, run) = (Story::of(&self.records), &self.run);
+        let mut lines = Lines::default();
+        lines.add("run", &run.run_id.to_string());
+        lines.add("status", &run.status);
+        lines.add("asked", &format!("`{}` by {}", run.agent, run.subject));
+        lines.add("started", &format!("{} UTC", words::moment(run.started_at)));
+        if let (Some(ended), Some(took)) = (run.ended_at, super::took(run)) {
+            lines.add("ended", &format!("{} UTC, after {took}", words::moment(ended)));
+        }
+        if let Some(wake_at) = run.wake_at {
+            lines.add("waits", &words::until(wake_at));
+        }
+        lines.add("records", &self.records.len().to_string());
+        let (mut text, mut tree) = (lines.0, Tree::default());
+        text.push_str("\nMessages\n");
+        for record in &self.records {
+            text.push_str(&tree.grow(&Event::Recorded(record.clone())));
+        }
+        let effects = story.effects_text();
+        if !effects.is_empty() {
+            text.push_str("\nEffects\n");
+            text.push_str(&effects);
+        }
+        text.push_str(&self.approvals_text(config));
+        if let Some(outcome) = &story.outcome {
+            text.push_str("\nOutcome\n");
+            match outcome {
+                Outcome::Completed { kind, answer, .. } => {
+                    let answer = answer::text(kind, answer, Page::of_stdout())?;
+                    text.push_str(answer.trim_start_matches('\n'));
+                }
+                outcome => text.push_str(
+                    &Page::of_stdout()
+                        .paragraph(clap::builder::styling::Style::new(), &words::ended(outcome)),
+                ),
+            }
+        }
+        Ok(text)
+    }
+
+    fn approvals_text(&self, config: &Config) -> String {
+        let mut text = String::new();
+        let now = SystemClock.now();
+        for standing in self.standings() {
+            let approval = &standing.approval;
+            let (id, to) = (words::short(approval.id.0), &approval.to);
+            let status = standing.status(now);
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{id} {status}: {to}, {}", approval.reason);
+            if status == "pending" {
+                text.push_str(&waits::commands(config, approval));
+            }
+        }
+        if text.is_empty() { text } else { format!("\nApprovals\n{text}") }
+    }
+}
+
+/// A message with its verdict.
+fn message(record: &Record) -> Option<Value> {
+    match &record.entry {
+        Entry::Verdict { message: Some(_), .. } => Some(event::data(&record.entry, None)),
+        _ => None,
+    }
+}

@@ -110,6 +110,9 @@ pub struct Explanation {
     pub policy_version: Arc<str>,
     /// Why.
     pub reason: Arc<str>,
+    /// What the approval needs, if one is required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Requirement>,
     /// The version of the whole chain.
     pub set_version: String,
     /// Every policy's own answer, in order.
@@ -175,6 +178,7 @@ pub fn explain(
         policy: verdict.policy.clone(),
         policy_version: verdict.policy_version.clone(),
         reason: verdict.reason.clone(),
+        approval: verdict.requirement.clone(),
         set_version: set.version().to_owned(),
         steps: set.explain(&message, &facts),
     })

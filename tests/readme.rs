@@ -73,6 +73,7 @@ fn every_transcript_is_what_the_commands_print() {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1; {command}")]).env("PATH", &path);
         shell.env("GENIE_DATA", files.path("data")).env_remove("GENIE_DATABASE");
+        shell.env("USER", "asha");
         let output = shell.current_dir(files.path("")).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         let mut lines = printed.lines().map(masked);

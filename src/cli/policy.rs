@@ -11,15 +11,19 @@ use anyhow::Context;
 use clap::Subcommand;
 use genie_core::Agent;
 use genie_core::message::USER;
-use genie_core::policy::Decision;
+use genie_core::policy::{Decision, Policy, Requirement};
 use genie_core::registry::Registry;
+use genie_core::spec::KindSpec;
 use genie_core::specimen::Specimen;
+use genie_core::tool::{ToolCall, ToolResult};
 use genie_policies::report::{CheckReport, Explanation, TestReport};
+use genie_policies::rules::RuleFile;
 use genie_policies::{LoadError, Problem, Source, Surroundings, source};
 use serde::Serialize;
 
 use super::complaint::{self, Complaint};
-use super::stdout;
+use super::run::tree::duration;
+use super::{stdout, words};
 use crate::config::Config;
 
 /// Largest message or rule file that is read, in bytes.
@@ -198,7 +202,10 @@ fn write_explanation(explanation: &Explanation, json: bool) -> anyhow::Result<()
         return stdout::write_json(explanation);
     }
     let Explanation { decision, policy, policy_version, reason, .. } = explanation;
-    let verdict = format!("{} by {policy} {policy_version}: {reason}\n\n", word(*decision));
+    let needs =
+        explanation.approval.as_ref().map(|approval| format!("needs {}\n", needs(approval)));
+    let needs = needs.unwrap_or_default();
+    let verdict = format!("{} by {policy} {policy_version}: {reason}\n{needs}\n", word(*decision));
     stdout::write(verdict.as_bytes())?;
     let mut table = stdout::table(["policy", "version", "decision", "reason"]);
     for step in &explanation.steps {
@@ -212,20 +219,29 @@ struct Listed<'s> {
     policy: &'s str,
     version: &'s str,
     description: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'s Requirement>,
 }
 
 fn list(source: &Source, json: bool) -> anyhow::Result<bool> {
     let set = source.policy_set()?;
     let listed = set.list();
-    let listed =
-        listed.map(|(policy, version, description, _)| Listed { policy, version, description });
+    let files = source.rule_files().map_err(LoadError::Unsound)?;
+    let rules: Vec<_> = files.iter().flat_map(RuleFile::rules).collect();
+    let approval = |policy: &str| rules.iter().find(|rule| rule.id() == policy)?.requirement();
+    let listed = listed.map(|(policy, version, description, _)| {
+        let approval = approval(policy);
+        Listed { policy, version, description, approval }
+    });
     if json {
         stdout::write_json(&listed.collect::<Vec<_>>())?;
         return Ok(true);
     }
     let mut table = stdout::table(["policy", "version", "what it is for"]);
     for one in listed {
-        table.add_row([one.policy, one.version, one.description]);
+        let needs = one.approval.map(|approval| format!(" It takes {}.", needs(approval)));
+        let purpose = one.description.to_owned() + &needs.unwrap_or_default();
+        table.add_row([one.policy, one.version, &purpose]);
     }
     stdout::write_table(&table)?;
     Ok(true)
@@ -241,6 +257,12 @@ fn surroundings(
     let mut surroundings = Surroundings::among(specimen, registry.specs());
     surroundings.home_region.clone_from(&config.home_region);
     surroundings.limits = config.limits;
+    // The kernel declares the kinds of tool calls itself.
+    for kind in [KindSpec::of::<ToolCall>(), KindSpec::of::<ToolResult>()] {
+        if kind.name() == specimen.kind {
+            surroundings.kind.get_or_insert(kind);
+        }
+    }
     if specimen.to == USER {
         surroundings.recipient.clearance = config.user_clearance.clone();
     } else if registry.recipient(&specimen.to).is_none() {
@@ -276,6 +298,13 @@ fn read(path: &Path) -> anyhow::Result<String> {
         return Err(Complaint::usage(problem).into());
     }
     Ok(text)
+}
+
+/// What an approval needs: `2 treasurers within 24 h, but not whoever asked`.
+fn needs(approval: &Requirement) -> String {
+    let (who, within) = (words::people(approval), duration(approval.expires_ms * 1_000));
+    let not = if approval.requester_may { "" } else { ", but not whoever asked" };
+    format!("{who} within {within}{not}")
 }
 
 /// The word for a decision, as rules and cases write it.

@@ -277,7 +277,7 @@ impl Connected {
         let queue = Arc::new(Queue::new(head, options.queue_bytes_max));
         let sink = match &self.way {
             Way::File(pool, directory) => {
-                Sink::Sqlite(SqliteSink::new(pool.clone(), owner, directory.clone()))
+                Sink::Sqlite(Box::new(SqliteSink::new(pool.clone(), owner, directory.clone())))
             }
             Way::Server(pool, server) => {
                 let lease = (options.lease, options.heartbeat);

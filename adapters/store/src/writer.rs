@@ -30,7 +30,7 @@ pub(crate) enum Fault {
 /// Where groups go.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    Sqlite(SqliteSink),
+    Sqlite(Box<SqliteSink>),
     Postgres(PostgresSink),
 }
 

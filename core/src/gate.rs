@@ -43,7 +43,7 @@ impl Held {
 }
 
 /// Where the requests begin that ask what became of an effect: they are counted by themselves.
-const DOUBTS: u32 = 1 << 31;
+pub(crate) const DOUBTS: u32 = 1 << 31;
 
 /// Approvals that cannot be read or written stop a run as a journal does.
 fn unkept(error: &approval::Error) -> Failure {

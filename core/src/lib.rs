@@ -31,6 +31,7 @@ pub mod principal;
 mod recovery;
 mod redact;
 pub mod registry;
+pub mod replay;
 mod run;
 pub mod runs;
 pub mod spec;

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use genie_core::Agent;
 use genie_core::approval::{Approvals, MemoryApprovals};
@@ -13,11 +14,14 @@ use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
 use genie_core::policy::{EmptySet, Policy, PolicySet};
 use genie_core::principal::{Authority, Identity, Principal};
+use genie_core::replay::World;
 use genie_core::runs::{MemoryRuns, Runs};
+use genie_core::tasks::Tasks;
 use genie_core::tool::Tool;
 use genie_store::{Mode, Opened};
 use genie_tools::PaymentTransfer;
 
+use crate::auditor::{self, keys::KeyFile};
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
 
@@ -146,10 +150,7 @@ impl App {
     /// # Errors
     /// [`Error`] names the agent, rule file or policy that does not fit.
     pub async fn start(self) -> Result<Running, Error> {
-        let mut policies = genie_policies::baseline();
-        policies.extend(genie_policies::rules(self.config.policies.as_deref())?);
-        policies.extend(self.policies);
-        let policies = PolicySet::new(policies)?;
+        let policies = self.policy_set()?;
         let ports = Ports::open(&self.config).await?;
         let (kernel, authority) = Kernel::start(Options {
             agents: self.agents,
@@ -162,11 +163,31 @@ impl App {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             limits: self.config.limits,
-            home_region: self.config.home_region,
-            user_clearance: self.config.user_clearance,
+            home_region: self.config.home_region.clone(),
+            user_clearance: self.config.user_clearance.clone(),
         })
         .await?;
-        Ok(Running { kernel, authority, store: Mutex::new(ports.store) })
+        let tasks = Tasks::default();
+        let auditor = ports.store.as_ref().and_then(|store| audit(&self.config, store, &tasks));
+        let store = Mutex::new(ports.store);
+        let drain = self.config.limits.drain;
+        Ok(Running { kernel, authority, store, auditor, tasks, drain })
+    }
+
+    /// The policies in force: the built-in checks, the rules, and those that were added.
+    fn policy_set(&self) -> Result<PolicySet, Error> {
+        let mut policies = genie_policies::baseline();
+        policies.extend(genie_policies::rules(self.config.policies.as_deref())?);
+        policies.extend(self.policies.iter().cloned());
+        Ok(PolicySet::new(policies)?)
+    }
+
+    /// What a replay judges by: the policies, and the facts around the messages.
+    pub(crate) fn world(self) -> Result<(PolicySet, World), Error> {
+        let Config { user_clearance, home_region, limits, .. } = &self.config;
+        let clearance = user_clearance.clone();
+        let world = World::new(&self.agents, &self.tools, clearance, home_region, limits);
+        Ok((self.policy_set()?, world.map_err(kernel::Error::from)?))
     }
 
     /// Runs until `shutdown` is ready, then drains.
@@ -178,11 +199,27 @@ impl App {
     }
 }
 
+/// Starts to sign the log of this process's chain.
+fn audit(config: &Config, store: &Opened, tasks: &Tasks) -> Option<auditor::Handle> {
+    let chain = store.checkpoints.own_chain()?;
+    let options = auditor::Options {
+        store: store.checkpoints.clone(),
+        key: KeyFile::at(config.checkpoint_key()?),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        every: config.checkpoint_every,
+    };
+    Some(auditor::start(options, chain, tasks))
+}
+
 /// A running installation.
 pub struct Running {
     kernel: Kernel,
     authority: Authority,
     store: Mutex<Option<Opened>>,
+    auditor: Option<auditor::Handle>,
+    tasks: Tasks,
+    drain: Duration,
 }
 
 impl Running {
@@ -208,11 +245,20 @@ impl Running {
     /// it, left for the next process. Returns how many runs were left.
     pub async fn drain(&self) -> usize {
         let left = self.kernel.drain().await;
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(store) = store {
-            if let Err(error) = store.close().await {
-                tracing::error!(%error, "some records could not be written");
+        if let Some(auditor) = &self.auditor {
+            // What could not be written by now is not signed.
+            let durable = self.kernel.journal().durable(self.kernel.head().seq);
+            let _ = tokio::time::timeout(self.drain, durable).await;
+            if let Err(error) = auditor.checkpoint().await {
+                tracing::error!(%error, "the end of the log is not signed");
             }
+        }
+        self.tasks.shut_down().await;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(store) = store
+            && let Err(error) = store.close().await
+        {
+            tracing::error!(%error, "some records could not be written");
         }
         left
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
 
-use crate::storage::Storage;
+use crate::auditor::keys::FILE;
+use crate::storage::{self, Storage};
 
 pub(crate) mod duration;
 mod file;
@@ -32,6 +33,10 @@ pub struct Config {
     pub storage: Storage,
     /// How long a process that shares a database may be silent before another takes over its runs.
     pub lease: Duration,
+    /// How often the log is signed, if it has grown.
+    pub checkpoint_every: Duration,
+    /// The file of the key that signs it; `None` is `checkpoint.key` in the data directory.
+    pub checkpoint_key: Option<PathBuf>,
     /// How many records the journal in memory keeps.
     pub journal_records_max: usize,
     /// The region in which this installation processes.
@@ -50,6 +55,8 @@ impl Default for Config {
             policies: None,
             storage: Storage::Unset,
             lease: Duration::from_secs(1),
+            checkpoint_every: Duration::from_secs(1),
+            checkpoint_key: None,
             journal_records_max: 1,
             home_region: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
@@ -98,10 +105,25 @@ impl Config {
         if let (Some(policies), Some(directory)) = (&mut config.policies, path.parent()) {
             *policies = directory.join(&*policies);
         }
+        if let (Some(key), Some(directory)) = (&mut config.checkpoint_key, path.parent()) {
+            *key = directory.join(&*key);
+        }
         if let (Storage::Directory(data), Some(directory)) = (&mut config.storage, path.parent()) {
             *data = directory.join(&*data);
         }
         Ok(config)
+    }
+
+    /// The file of the key that signs the log; `None` if nothing is kept.
+    #[must_use]
+    pub fn checkpoint_key(&self) -> Option<PathBuf> {
+        let directory = match (&self.checkpoint_key, &self.storage) {
+            (Some(key), _) => return Some(key.clone()),
+            (None, Storage::Directory(directory)) => Some(directory.clone()),
+            (None, Storage::Database(_)) => storage::directory(),
+            (None, Storage::Memory | Storage::Unset) => None,
+        };
+        Some(directory?.join(FILE))
     }
 
     fn with(path: &str, text: &str) -> Result<Self, Error> {
@@ -155,6 +177,7 @@ mod tests {
         let file: File = toml::from_str(REFERENCE).unwrap();
         assert!(file.policies.is_some() && file.home_region.is_some());
         assert!(file.journal_records_max.is_some() && file.storage.is_some());
+        assert!(file.checkpoint_every.is_some() && file.checkpoint_key.is_some());
         assert!(file.lease.is_some());
         assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
         // The debug form lists every field, so that a new limit cannot be forgotten here.

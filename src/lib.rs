@@ -3,6 +3,7 @@
 //! An embedder uses [`App`]: the binary does nothing else.
 
 pub mod app;
+mod auditor;
 mod bench;
 pub mod cli;
 pub mod config;

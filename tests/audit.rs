@@ -141,7 +141,8 @@ fn what_cannot_be_read_or_is_no_head_is_a_usage_error() {
         (vec!["audit", "verify", "/nowhere/run.jsonl"], "cannot read `/nowhere/run.jsonl`"),
         (vec!["audit", "verify", directory.as_str()], "is a directory"),
         (vec!["audit", "verify", path.as_str(), "--head", "12"], "write the number of the record"),
-        (vec!["audit", "verify"], "required"),
+        (vec!["audit", "verify"], "there is no database"),
+        (vec!["audit", "verify", "--memory"], "nothing outlives"),
     ] {
         let ended = genie(&arguments);
         assert_eq!(ended.code, 2, "{arguments:?}");

@@ -8,6 +8,7 @@ mod program;
 
 mod agents;
 mod audit;
+mod audit_tamper;
 mod config;
 mod data;
 mod durable;

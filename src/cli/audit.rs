@@ -1,20 +1,21 @@
-//! `genie audit`: checks a journal file, without trusting whoever wrote it.
+//! `genie audit`: checks what was recorded, without trusting whoever keeps it, and makes what others
+//! need to check it.
 //!
-//! What is checked is decided in the kernel's journal; here are the arguments and the words.
+//! What is checked is decided in the kernel and the auditor; here are the arguments and the words.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use genie_core::journal::chain::{Hash, Head};
-use genie_core::journal::verify::{self, Fault, Report};
-use serde_json::json;
 
-use super::complaint::{self, Complaint};
-use super::stdout;
+use crate::config::Config;
+
+mod database;
+mod export;
+mod file;
+mod keys;
+mod proofs;
 
 /// Arguments of `genie audit`.
 #[derive(Debug, clap::Args)]
@@ -25,92 +26,129 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find the first record that is not as it was written.
+    /// Find the first record that is not as it was written, in the database or in a file.
     ///
-    /// Finds edited, inserted, dropped and swapped records and a journal that was cut off. That a
-    /// journal was rewritten as a whole is only found against a head that was kept elsewhere.
-    /// Exits with 0 if the journal verifies, with 1 if it does not, with 2 if it cannot be read.
+    /// Finds edited, inserted, dropped and swapped records and a log that was cut off; against a
+    /// checkpoint or head that was kept elsewhere also one that was rewritten or replaced as a
+    /// whole. Exits with 0 if all verifies, with 1 if it does not, with 2 if it cannot be read.
     Verify(Verify),
+    /// Sign the log as it is now, and print the checkpoint: keep it elsewhere.
+    Checkpoint {
+        /// Write the checkpoint here instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the verifier key, with which anyone can check checkpoints and receipts.
+    Key {
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new key; the next checkpoint is signed with both.
+    RotateKey {
+        /// Print the new key as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove how a run ended, for someone who has the verifier key and nothing else.
+    Receipt {
+        /// The run, by its id or the beginning of it.
+        run: String,
+        /// Write the receipt here instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a receipt; needs no database.
+    ///
+    /// Exits with 0 if it holds, with 1 if it does not, with 2 if it cannot be read.
+    CheckReceipt {
+        /// The receipt, or `-` for standard input.
+        file: PathBuf,
+        /// The verifier key, or a file of them; without it, those of the data directory.
+        #[arg(long, value_name = "FILE|KEY")]
+        key: Option<String>,
+        /// Print what it proves as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the journal as lines of JSON, for `genie audit verify FILE`.
+    Export {
+        /// Only the records of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        /// Write them here instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print what was written as JSON; needs `--out`.
+        #[arg(long, requires = "out")]
+        json: bool,
+    },
+    /// Prove that the log has only grown since an older checkpoint.
+    ///
+    /// Exits with 1 if it was rewritten or cut off.
+    Consistency {
+        /// The older checkpoint.
+        checkpoint: PathBuf,
+        /// The verifier key, or a file of them; without it, those of the data directory.
+        #[arg(long, value_name = "FILE|KEY")]
+        key: Option<String>,
+        /// Print the proof as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
 struct Verify {
-    /// The journal, as `genie run --journal` writes it.
-    file: PathBuf,
-    /// The head that the run printed: the number and the hash of its last record.
+    /// A journal, as `genie run --journal` and `genie audit export` write it; without it, the
+    /// database of the settings.
+    file: Option<PathBuf>,
+    /// A checkpoint that was kept elsewhere.
+    #[arg(long, value_name = "FILE", conflicts_with = "head")]
+    checkpoint: Option<PathBuf>,
+    /// A head that was kept elsewhere, as a run printed it: the number and hash of a record.
     #[arg(long, value_name = "SEQ:HASH", value_parser = parse_head)]
     head: Option<Head>,
+    /// The verifier key, or a file of them; without it, those of the data directory.
+    #[arg(long, value_name = "FILE|KEY")]
+    key: Option<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn main(args: &Args) -> anyhow::Result<ExitCode> {
-    let Command::Verify(args) = &args.command;
-    let verified = verify::verify(BufReader::new(open(&args.file)?), args.head);
-    if args.json {
-        stdout::write_json(&as_json(&verified))?;
-        let code = if verified.is_ok() { 0 } else { complaint::NO };
-        return Ok(ExitCode::from(code));
-    }
-    match verified {
-        Ok(report) => {
-            stdout::write(as_text(&args.file, &report, args.head).as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Verify(args) => match &args.file {
+            Some(path) => file::verify(path, args, config),
+            None => database::verify(args, config),
+        },
+        Command::Checkpoint { out, json } => keys::checkpoint(out.as_deref(), *json, config),
+        Command::Key { json } => keys::key(*json, config),
+        Command::RotateKey { json } => keys::rotate(*json, config),
+        Command::Receipt { run, out, json } => proofs::receipt(run, out.as_deref(), *json, config),
+        Command::CheckReceipt { file, key, json } => {
+            proofs::check_receipt(file, key.as_deref(), *json, config)
         }
-        Err(fault) => {
-            let problem = format!("{}: {fault}", args.file.display());
-            let hint = "nothing from this record on is evidence; compare with another copy";
-            Err(Complaint::no(problem).hint(hint).into())
+        Command::Export { run, out, json } => {
+            export::export(run.as_deref(), out.as_deref(), *json, config)
+        }
+        Command::Consistency { checkpoint, key, json } => {
+            proofs::consistency(checkpoint, key.as_deref(), *json, config)
         }
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    let unreadable = || format!("cannot read `{}`", path.display());
-    let file = File::open(path).with_context(unreadable)?;
-    if file.metadata().with_context(unreadable)?.is_dir() {
-        let problem = format!("`{}` is a directory", path.display());
-        return Err(Complaint::usage(problem).hint("name the journal file in it").into());
-    }
-    Ok(file)
-}
-
-fn as_text(path: &Path, report: &Report, kept: Option<Head>) -> String {
-    let (records, runs) = (report.records, report.runs);
-    let kept = kept.map_or_else(
-        || "No head was given: that the whole file was rewritten cannot be ruled out.".to_owned(),
-        |kept| format!("The kept head, record {}, is in it.", kept.seq),
-    );
-    format!(
-        "{} verifies: {} in {}\nhead: {}\n{kept}\n",
-        path.display(),
-        counted(records, "record"),
-        counted(runs, "run"),
-        head(report.head)
-    )
-}
-
+/// A number with its noun.
 fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
-}
-
-fn as_json(verified: &Result<Report, Fault>) -> serde_json::Value {
-    match verified {
-        Ok(report) => json!({
-            "verified": true,
-            "records": report.records,
-            "runs": report.runs,
-            "head": report.head,
-        }),
-        Err(fault) => json!({
-            "verified": false,
-            "line": fault.line,
-            "record": fault.record,
-            "problem": fault.problem,
-        }),
-    }
 }
 
 /// A head as it is printed and as `--head` takes it.

@@ -20,10 +20,13 @@ mod audit;
 mod bench;
 mod complaint;
 mod data;
+mod db;
 mod follow;
+mod looking;
 mod new;
 mod person;
 mod policy;
+mod replay;
 mod resume;
 mod run;
 mod runs;
@@ -50,6 +53,9 @@ struct Cli {
     config: Option<PathBuf>,
     #[command(flatten)]
     storage: StorageArgs,
+    /// The file of the key that signs the log, in place of that of the settings.
+    #[arg(long, global = true, value_name = "FILE", env = "GENIE_CHECKPOINT_KEY_FILE")]
+    checkpoint_key: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -104,8 +110,15 @@ enum Command {
     Runs(runs::Args),
     /// See what waits for a human, and decide it.
     Approvals(approvals::Args),
-    /// Check a journal that a run has written.
+    /// Check what was recorded, and prove it to others.
     Audit(audit::Args),
+    /// Derive every verdict and transition of a run again from its records, and compare.
+    ///
+    /// With `--policies DIR`, say what those rules would have decided. Exits with 1 if anything
+    /// differs.
+    Replay(replay::Args),
+    /// Bring the tables of the database up to date, and see what they hold.
+    Db(db::Args),
     /// Show who is registered and who takes what from whom.
     Agents(agents::Args),
     /// Check, test and explain the policies.
@@ -144,12 +157,15 @@ impl Cli {
             None => Config::default(),
         };
         self.storage.apply(&mut config);
+        config.checkpoint_key = self.checkpoint_key.or(config.checkpoint_key);
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
             Command::Resume(args) => resume::main(&args, &config, agents),
             Command::Runs(args) => runs::main(&args, &config, agents),
             Command::Approvals(args) => approvals::main(&args, &config, agents),
-            Command::Audit(args) => audit::main(&args),
+            Command::Audit(args) => audit::main(&args, &config),
+            Command::Replay(args) => replay::main(&args, &config, agents),
+            Command::Db(args) => db::main(&args, &config),
             Command::Agents(args) => agents::main(&args, agents),
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),

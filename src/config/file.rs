@@ -23,6 +23,8 @@ const TAP_EVENTS_MAX: usize = 1 << 20;
 pub(super) struct File {
     pub(super) policies: Option<PathBuf>,
     pub(super) storage: Option<String>,
+    pub(super) checkpoint_every: Option<Lasting>,
+    pub(super) checkpoint_key: Option<PathBuf>,
     pub(super) lease: Option<Lasting>,
     pub(super) journal_records_max: Option<Count>,
     pub(super) home_region: Option<Region>,
@@ -67,6 +69,10 @@ impl File {
         }
         set(&mut config.storage, self.storage.map(|storage| Storage::parse(&storage)));
         set(&mut config.lease, self.lease.map(|lasting| lasting.0));
+        set(&mut config.checkpoint_every, self.checkpoint_every.map(|lasting| lasting.0));
+        if let Some(key) = self.checkpoint_key {
+            config.checkpoint_key = (!key.as_os_str().is_empty()).then_some(key);
+        }
         set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
         set(&mut config.home_region, self.home_region.map(|region| region.0));
         let clearance = self.user_clearance;

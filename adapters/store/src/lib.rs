@@ -8,6 +8,7 @@
 mod approvals;
 mod blobs;
 mod checkpoints;
+mod evidence;
 mod group;
 mod journal;
 mod open;
@@ -22,6 +23,7 @@ mod stats;
 mod writer;
 
 pub use checkpoints::{ChainInfo, Checkpoint, Checkpoints, Error as AuditError, Tile};
+pub use evidence::{BlobKey, RawRecord, RawRun};
 pub use open::{Location, Mode, OpenError, Opened, Options, migrate, open, revert, status};
 pub use schema::Status;
 pub use sqlx::Error as DatabaseError;

@@ -42,6 +42,17 @@ impl Desk {
         (text(&waiting["run_id"]), text(&approvals[0]["id"]))
     }
 
+    /// A configuration under which two teachers must approve of every question.
+    fn strict(&self) -> String {
+        let rules = "[[rule]]\nid = \"ask-first\"\ndescription = \"D.\"\n\
+                     kinds = [\"question.asked\"]\nwhen = \"true\"\n\
+                     decision = \"require_approval\"\nreason = \"asked first\"\n\
+                     approver_role = \"teacher\"\nquorum = 2\nexpires = \"2h\"\n";
+        std::fs::create_dir(self.files.path("rules")).unwrap();
+        self.files.write("rules/ask.toml", rules);
+        self.files.write("genie.toml", "policies = \"rules\"")
+    }
+
     /// The lines of the bank's ledger.
     fn booked(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.data().join("payments.jsonl")).unwrap_or_default();
@@ -328,6 +339,22 @@ fn a_parked_run_is_cancelled_and_nobody_can_approve_it_any_more() {
 }
 
 #[test]
+fn a_run_that_a_dead_process_left_is_cancelled_before_it_does_anything_more() {
+    let desk = Desk::new();
+    let demo = ["run", "--demo", "crash", "--silent-bank", "--quiet", "--effects", "idempotent"];
+    let (child, mut events) = desk.start(&demo);
+    let mut run = String::new();
+    events.read_line(&mut run).unwrap();
+    desk.until("the booking", |desk| desk.booked().len() == 1);
+    kill_9(child);
+    let cancelled = desk.genie(&["runs", "cancel", run.trim()]);
+    assert_eq!(cancelled.code, 0, "{}", cancelled.stderr);
+    let shown = desk.genie(&["runs", "show", "--json", run.trim()]).json();
+    assert_eq!(shown["status"], "cancelled");
+    assert_eq!(shown["effects"][0]["attempts"], 1, "{shown:#}");
+}
+
+#[test]
 fn the_process_that_owns_a_run_is_asked_to_cancel_it_at_work_or_parked() {
     let desk = Desk::new();
     let (parked, _) = desk.asked();
@@ -389,12 +416,7 @@ fn runs_are_listed_newest_first_and_by_how_they_stand() {
 #[test]
 fn a_question_that_a_rule_holds_waits_and_is_answered_after_all() {
     let desk = Desk::new();
-    let rules = "[[rule]]\nid = \"ask-first\"\ndescription = \"D.\"\nkinds = [\"question.asked\"]\n\
-                 when = \"true\"\ndecision = \"require_approval\"\nreason = \"asked first\"\n\
-                 approver_role = \"teacher\"\nquorum = 2\nexpires = \"2h\"\n";
-    std::fs::create_dir(desk.files.path("rules")).unwrap();
-    desk.files.write("rules/ask.toml", rules);
-    let config = desk.files.write("genie.toml", "policies = \"rules\"");
+    let config = desk.strict();
     let ended = desk.genie(&["--config", &config, "run", "--json"]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
     let waiting = ended.json();
@@ -421,6 +443,10 @@ fn a_run_in_memory_does_not_wait_for_a_human_and_a_demo_needs_a_place() {
     for arguments in [vec!["--memory", "runs", "list"], vec!["--memory", "resume"]] {
         assert_eq!(desk.genie(&arguments).code, 2, "{arguments:?}");
     }
+    let config = desk.strict();
+    let ended = desk.genie(&["--config", &config, "--memory", "run", "--quiet"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    assert!(ended.complaint().contains("kept in memory only"), "{}", ended.stderr);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use genie_core::Kernel;
 use genie_core::ids::RunId;
 use genie_core::journal::{Journal, Record};
 use genie_core::outcome::Outcome;
@@ -35,6 +36,23 @@ impl Follower {
     /// Follows the run from after its record number `seen`.
     pub(crate) fn after(journal: Arc<dyn Journal>, run: RunId, seen: u64) -> Self {
         Self { journal, run, seen }
+    }
+
+    /// As [`Self::follow`], but however long nothing new comes while this process works on runs.
+    pub(crate) async fn follow_here(
+        &mut self,
+        kernel: &Kernel,
+        screen: &mut Screen,
+        patience: Duration,
+    ) -> anyhow::Result<Option<Halt>> {
+        let began = Instant::now();
+        loop {
+            let halt = self.follow(screen, Some(LOOK_EVERY * 5)).await?;
+            let is_over = kernel.runs_in_flight() == 0 && began.elapsed() > patience;
+            if halt.is_some() || is_over {
+                return Ok(halt);
+            }
+        }
     }
 
     /// Shows what is new until the run halts; `None` if nothing new comes for so long.

@@ -28,6 +28,11 @@ use crate::storage::Storage;
 /// How long runs of a process that died may still seem to be at work: its lease on PostgreSQL, and
 /// a little more.
 const LEASE_WAIT: Duration = Duration::from_secs(12);
+/// When to say what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What is waited for.
+const ELSEWHERE: &str = "runs are at work in another process, or it died and its lease has not \
+                         ended; waiting for that, up to 12 s\n";
 /// How often to look whether that has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many records are read at a time.
@@ -145,6 +150,8 @@ async fn watch(
         }
     }
     let mut quiet = Box::pin(at_rest(running, config));
+    let mut elsewhere = Box::pin(tokio::time::sleep(PATIENCE));
+    let shared = matches!(config.storage, Storage::Database(_));
     let mut until = None;
     while until.is_none_or(|until| seen < until) {
         tokio::select! {
@@ -160,6 +167,11 @@ async fn watch(
                 show(running, &mut screen, left, &event).await?;
             }
             rested = &mut quiet, if until.is_none() => until = Some(rested?),
+            () = &mut elsewhere, if shared && !elsewhere.is_elapsed() => {
+                if kernel.runs_in_flight() == 0 {
+                    screen.tell(ELSEWHERE);
+                }
+            }
             _ = tokio::signal::ctrl_c() => {
                 screen.tell("interrupted: what has not ended stays on record\n");
                 break;

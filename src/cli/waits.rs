@@ -12,6 +12,9 @@ use super::words::{people, short, until};
 use crate::config::Config;
 use crate::storage::{self, Storage};
 
+/// Most characters of what would be sent; `genie approvals show` has all of it.
+const ARGUMENTS_LEN_MAX: usize = 300;
+
 const BOLD: Style = Style::new().bold();
 const COMMAND: Style =
     Style::new().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan)));
@@ -47,7 +50,15 @@ pub(crate) fn asked(approval: &Approval) -> String {
         format!(", but not {requester}, who asked for it")
     };
     let needs = format!("It takes {}{not_they}.", people(requirement));
-    page.item(&question) + &page.under_item(Style::new(), &needs)
+    // Of a tool call, what the tool is told; of anything else, all that is sent.
+    let arguments = approval.arguments.get("arguments").unwrap_or(&approval.arguments).to_string();
+    let arguments = match arguments.char_indices().nth(ARGUMENTS_LEN_MAX) {
+        Some((end, _)) => format!("{}…", &arguments[..end]),
+        None => arguments,
+    };
+    page.item(&question)
+        + &page.under_item(Style::new().dimmed(), &arguments)
+        + &page.under_item(Style::new(), &needs)
 }
 
 /// The commands that decide, ready to be copied.

@@ -114,7 +114,8 @@ async fn here(
         Ok(decided) if decided.status.is_final() => {
             let journal = kernel.journal().clone();
             let mut follower = Follower::after(journal, approval.run_id, scene.seen);
-            follower.follow(screen, Some(OWNER_WAIT)).await.map(|halt| (decided, halt))
+            let halt = follower.follow_here(kernel, screen, OWNER_WAIT).await;
+            halt.map(|halt| (decided, halt))
         }
         Ok(decided) => Ok((decided, None)),
         Err(error) => Err(unheard(&error).into()),

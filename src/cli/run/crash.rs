@@ -21,6 +21,7 @@ use crate::cli::follow::{Follower, Halt};
 use crate::cli::story::Story;
 use crate::cli::{stored, words};
 use crate::config::Config;
+use crate::storage::Storage;
 
 /// Longest wait for the bank to book.
 const BOOKED_WAIT: Duration = Duration::from_secs(15);
@@ -126,6 +127,9 @@ async fn go_on(
     let before = bookings(&config.storage.payments(), run);
 
     screen.tell(&phase("4. Another process takes the run up."));
+    if let Storage::Database(_) = &config.storage {
+        screen.tell("First the lease of the dead one must end, which takes up to 10 s.\n");
+    }
     screen.recall(&records);
     let Some(running) = stored::own(config.clone(), agents).await? else {
         let problem = "another process has taken the runs meanwhile";
@@ -135,7 +139,7 @@ async fn go_on(
     };
     let seen = records.last().map_or(0, |record| record.number);
     let mut follower = Follower::after(running.kernel().journal().clone(), run, seen);
-    let halt = follower.follow(&mut screen, Some(RESUME_WAIT)).await?;
+    let halt = follower.follow_here(running.kernel(), &mut screen, RESUME_WAIT).await?;
     let ending = match halt {
         Some(Halt::Ended(outcome, end)) => Ending::Ended(outcome.into(), end),
         Some(Halt::Waiting(waiting)) => parked(&running, waiting).await?,

@@ -31,16 +31,19 @@ pub(super) async fn main(
     let store = stored::look(config).await?;
     let run = stored::find_run(&store, run).await?;
     let seen = store.journal.read_run(run.run_id).await?.last().map_or(0, |last| last.number);
-    stored::close(store).await;
     if run.ended_at.is_some() {
+        stored::close(store).await;
         return Err(over(&run).into());
     }
+    // First the request: whoever takes the run up, here or elsewhere, ends it instead.
+    store.runs.ask_to_cancel(TENANT, run.run_id, reason).await?;
+    stored::close(store).await;
     let cancelled = if let Some(running) = stored::own(config.clone(), agents).await? {
-        let cancelled = here(&running, &run, reason, seen).await;
+        let cancelled = here(&running, run.run_id, reason, seen).await;
         running.drain().await;
         cancelled?
     } else {
-        there(config, &run, reason, seen).await?
+        there(config, run.run_id, seen).await?
     };
     let Some(outcome) = cancelled else {
         let wait = OWNER_WAIT.as_secs();
@@ -62,36 +65,28 @@ pub(super) async fn main(
 /// Nobody owns the run: this process ends it.
 async fn here(
     running: &Running,
-    run: &Summary,
+    run: RunId,
     reason: &str,
     seen: u64,
 ) -> anyhow::Result<Option<Outcome>> {
     let kernel = running.kernel();
     let asker = running.admit(person::asker());
-    // What a dead process has left is at work here by then.
+    // What a dead process has left has been ended by then.
     kernel.caught_up().await;
-    let asked = kernel.cancel(&asker, run.run_id, reason).await;
-    let follower = Follower::after(kernel.journal().clone(), run.run_id, seen);
-    let ended = end(follower, asked).await?;
+    kernel.cancel(&asker, run, reason).await;
+    let ended = end(Follower::after(kernel.journal().clone(), run, seen)).await?;
     if ended.is_some() {
-        withdraw(&**kernel.approvals(), run.run_id).await?;
+        withdraw(&**kernel.approvals(), run).await?;
     }
     Ok(ended)
 }
 
 /// Another process owns the run: it finds the request when it looks next.
-async fn there(
-    config: &Config,
-    run: &Summary,
-    reason: &str,
-    seen: u64,
-) -> anyhow::Result<Option<Outcome>> {
+async fn there(config: &Config, run: RunId, seen: u64) -> anyhow::Result<Option<Outcome>> {
     let store = stored::look(config).await?;
-    let asked = store.runs.ask_to_cancel(TENANT, run.run_id, reason).await?;
-    let follower = Follower::after(store.journal.clone(), run.run_id, seen);
-    let ended = end(follower, asked).await?;
+    let ended = end(Follower::after(store.journal.clone(), run, seen)).await?;
     if ended.is_some() {
-        withdraw(&*store.approvals, run.run_id).await?;
+        withdraw(&*store.approvals, run).await?;
     }
     stored::close(store).await;
     Ok(ended)
@@ -103,11 +98,10 @@ fn over(run: &Summary) -> Complaint {
 }
 
 /// Waits for the end of the run; `None` if it does not come.
-async fn end(mut follower: Follower, asked: bool) -> anyhow::Result<Option<Outcome>> {
+async fn end(mut follower: Follower) -> anyhow::Result<Option<Outcome>> {
     let mut screen = Screen::new(Form::Nothing);
-    let patience = if asked { OWNER_WAIT } else { Duration::from_secs(1) };
     loop {
-        match follower.follow(&mut screen, Some(patience)).await? {
+        match follower.follow(&mut screen, Some(OWNER_WAIT)).await? {
             Some(Halt::Ended(outcome, _)) => return Ok(Some(outcome)),
             // It may still have had to be parked.
             Some(Halt::Waiting(_)) => {}

@@ -7,19 +7,21 @@ use std::process::{Command, Output, Stdio};
 use crate::program::{Ended, genie};
 
 /// What a checkout needs to be built.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 18] = [
     "CONTRIBUTING.md",
     "Cargo.toml",
     "Cargo.lock",
     "clippy.toml",
     "rustfmt.toml",
     "README.md",
+    "adapters",
     "agents",
     "benches",
     "config",
     "core",
     "docs",
     "examples",
+    "migrations",
     "policies",
     "src",
     "tests",

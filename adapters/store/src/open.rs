@@ -282,7 +282,7 @@ impl Connected {
             Way::Server(pool, server) => {
                 let lease = (options.lease, options.heartbeat);
                 tasks.spawn(postgres::heartbeat(pool.clone(), owner, queue.clone(), lease));
-                Sink::Postgres(PostgresSink::new((**server).clone(), owner))
+                Sink::Postgres(Box::new(PostgresSink::new((**server).clone(), owner)))
             }
         };
         tasks.spawn(writer::run(queue.clone(), sink, options.retry));

@@ -31,7 +31,7 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) enum Sink {
     Sqlite(Box<SqliteSink>),
-    Postgres(PostgresSink),
+    Postgres(Box<PostgresSink>),
 }
 
 impl Sink {

@@ -121,7 +121,7 @@ struct Entry {
 pub(crate) struct Book {
     pub(crate) name: &'static str,
     pub(crate) effects: Effects,
-    pub(crate) book: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 #[async_trait]
@@ -132,7 +132,7 @@ impl Tool for Book {
 
     async fn call(&self, attempt: Attempt<'_>) -> Result<Value, ToolError> {
         let Entry { number } = attempt.read()?;
-        append(&self.book, &format!("{} {number}", attempt.idempotency_key));
+        append(&self.file, &format!("{} {number}", attempt.idempotency_key));
         // Time to be killed in, between the effect and its record.
         tokio::time::sleep(Duration::from_millis(3)).await;
         Ok(json!({ "noted": number }))

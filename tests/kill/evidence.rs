@@ -106,7 +106,8 @@ impl Evidence {
         }
         assert_eq!(self.outcomes.len(), self.runs, "a run has no outcome");
         for (run, outcomes) in &self.outcomes {
-            let [outcome] = outcomes.as_slice() else { panic!("{run} ended {outcomes:?}") };
+            assert_eq!(outcomes.len(), 1, "{run} ended {outcomes:?}");
+            let outcome = &outcomes[0];
             let cancelled = outcome.starts_with("cancelled");
             assert!(cancelled || outcome.starts_with("completed"), "{run} ended {outcome}");
         }

@@ -105,7 +105,7 @@ fn of_two_workers_over_one_database_the_living_takes_over_from_the_dead() {
     let mut dice = 11;
     for _ in 0..12 {
         std::thread::sleep(Duration::from_millis(200 + next(&mut dice) % 1_500));
-        let victim = usize::from(next(&mut dice) % 2 == 0);
+        let victim = usize::from(next(&mut dice).is_multiple_of(2));
         workers[victim].kill().unwrap();
         assert!(workers[victim].wait().unwrap().code().is_none(), "a worker ended by itself");
         // Long enough, now and then, for the other to find the lease at its end.

@@ -58,7 +58,7 @@ pub(crate) async fn work(directory: &Path, database: Option<&str>, mission: Miss
     let book = |name: &'static str, effects: Effects| Book {
         name,
         effects,
-        book: directory.join(format!("{name}.book")),
+        file: directory.join(format!("{name}.book")),
     };
     let running = App::build(config)
         .agents(&[&Clerk, &Helper])

@@ -95,8 +95,8 @@ impl Shared {
         }
     }
 
-    /// Does something that must not stop halfway, also if whoever asked for it goes away: a run that
-    /// was claimed and not started again would be nobody's.
+    /// Does something that must not stop halfway, also if whoever asked for it goes away: a run
+    /// that was claimed and not started again would be nobody's.
     async fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -176,8 +176,8 @@ impl Shared {
         }
     }
 
-    /// The records of a run that was claimed, and so is nobody else's to read: it is tried until the
-    /// store answers or the kernel stops.
+    /// The records of a run that was claimed, and so is nobody else's to read: it is tried until
+    /// the store answers or the kernel stops.
     async fn read_run(&self, id: RunId) -> Result<Vec<Arc<Record>>, journal::Error> {
         loop {
             match self.writer.store().read_run(id).await {

@@ -235,8 +235,8 @@ impl Context {
         self.diverged(self.step.saturating_sub(1), recorded.name(), asked)
     }
 
-    /// Takes the number of a step that sends something, before anything is waited for: whoever gives
-    /// up a wait goes on with the next number.
+    /// Takes the number of a step that sends something, before anything is waited for: whoever
+    /// gives up a wait goes on with the next number.
     fn next_step(&mut self) -> u32 {
         self.step += 1;
         self.step - 1

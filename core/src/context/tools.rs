@@ -1,6 +1,7 @@
 //! Tool calls: judged like any message, and entered into the effect ledger before they are made.
 //!
-//! The ledger says of each call: intended, then done, failed or unknown. What is intended is durable
+//! The ledger says of each call: intended, then done, failed or unknown. What is intended is
+//! durable
 //! before the tool is called; what is unknown is never repeated on our own account if it must
 //! happen once.
 

@@ -1,0 +1,82 @@
+//! What a handle does to runs at work or parked: cancels them, decides on them, looks at them.
+
+use std::sync::Arc;
+
+use super::Kernel;
+use crate::approval::{self, Approval, ApprovalId, Approvals, Choice, DecideError};
+use crate::ids::RunId;
+use crate::journal::chain::Hash;
+use crate::principal::Principal;
+use crate::runs::Runs;
+use crate::tool::Tools;
+
+impl Kernel {
+    /// Cancels a run of the principal's tenant, at work or parked; `false` if there is none that
+    /// has not ended. A run at work in another process ends there, soon.
+    pub async fn cancel(&self, principal: &Principal, run: RunId, reason: &str) -> bool {
+        let (shared, tenant) = (&self.shared, principal.tenant());
+        if principal.realm() != shared.realm {
+            return false;
+        }
+        let live = shared.runs.get(&run).map(|run| run.principal.tenant() == tenant);
+        let parked = || shared.parked.get(&run).map(|parked| &*parked.tenant == tenant);
+        let live = live.or_else(parked);
+        let ours = match live {
+            Some(ours) => ours,
+            None => matches!(shared.run_index.get(tenant, run).await, Ok(Some(_))),
+        };
+        if !ours {
+            return false;
+        }
+        let asked = || shared.run_index.ask_to_cancel(tenant, run, reason);
+        shared.cancel(run, reason.to_owned()).await || asked().await.unwrap_or(false)
+    }
+
+    /// Takes down a human's decision and lets the run go on.
+    ///
+    /// `digest` is that of the action as the human has seen it.
+    ///
+    /// # Errors
+    /// [`DecideError`] if the decision does not count.
+    pub async fn decide(
+        &self,
+        principal: &Principal,
+        id: ApprovalId,
+        digest: Option<Hash>,
+        (choice, reason): (Choice, &str),
+    ) -> Result<Approval, DecideError> {
+        let shared = &self.shared;
+        if principal.realm() != shared.realm {
+            return Err(DecideError::NotFound(id));
+        }
+        let (by, now) = (principal.identity(), shared.clock.now());
+        let said = (choice, reason);
+        shared.withdraw_if_ended(&by.tenant, id).await?;
+        let decided = approval::decide(&*shared.approvals, by, id, digest, said, now).await?;
+        shared.decided(&decided).await;
+        Ok(decided)
+    }
+
+    /// The approvals.
+    #[must_use]
+    pub fn approvals(&self) -> &Arc<dyn Approvals> {
+        &self.shared.approvals
+    }
+
+    /// The runs, also those of other processes over the same store.
+    #[must_use]
+    pub fn runs(&self) -> &Arc<dyn Runs> {
+        &self.shared.run_index
+    }
+
+    /// The registered tools.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.shared.tools
+    }
+
+    /// Returns once the runs that an earlier process left unfinished are at work again.
+    pub async fn caught_up(&self) {
+        self.shared.caught_up.cancelled().await;
+    }
+}

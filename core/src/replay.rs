@@ -324,3 +324,6 @@ fn same(then: &Verdict, now: &Verdict, set_then: &Arc<str>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,9 +62,10 @@ impl Copy {
         })
     }
 
-    fn edit(&self, sql: &'static str) {
+    fn edit(&self, sql: &str) {
         self.with(async |connection| {
             for statement in sql.split(';').filter(|statement| !statement.trim().is_empty()) {
+                let statement = sqlx::AssertSqlSafe(statement.to_owned());
                 sqlx::query(statement).execute(&mut *connection).await.unwrap();
             }
         });
@@ -77,6 +78,16 @@ impl Copy {
             let row = sqlx::query(sql).fetch_one(connection).await.unwrap();
             let hash: Vec<u8> = row.get(1);
             (row.get::<i64, _>(0).cast_unsigned(), Hash(hash.try_into().unwrap()))
+        })
+    }
+
+    /// The last record of each run.
+    fn ends(&self) -> Vec<i64> {
+        self.with(async |connection| {
+            let sql =
+                "SELECT seq FROM records WHERE body LIKE '{\"type\":\"run_end\"%' ORDER BY seq";
+            let rows = sqlx::query(sql).fetch_all(connection).await.unwrap();
+            rows.iter().map(|row| row.get(0)).collect()
         })
     }
 
@@ -137,7 +148,7 @@ impl Copy {
 
 /// Edits a copy and says what is found.
 #[track_caller]
-fn check(sql: &'static str, fault: &str, record: Option<u64>) {
+fn check(sql: &str, fault: &str, record: Option<u64>) {
     let copy = Copy::new();
     copy.edit(sql);
     copy.found(&[], fault, record);
@@ -154,9 +165,17 @@ fn what_nobody_has_touched_verifies() {
 
 #[test]
 fn an_edited_record_is_found() {
-    check("UPDATE records SET body = replace(body, '20', '21') WHERE seq = 57", "edited", Some(57));
+    check(
+        "UPDATE records SET body = replace(body, '\"type\"', '\"was\":1,\"type\"') WHERE seq = 57",
+        "edited",
+        Some(57),
+    );
     // In the first and in the last record, too.
-    check("UPDATE records SET body = replace(body, '20', '21') WHERE seq = 1", "edited", Some(1));
+    check(
+        "UPDATE records SET body = replace(body, '\"type\"', '\"was\":1,\"type\"') WHERE seq = 1",
+        "edited",
+        Some(1),
+    );
     let (last, _) = Copy::new().last();
     check(
         "UPDATE records SET body = replace(body, '\"records\":', '\"records\":1') \
@@ -173,7 +192,7 @@ fn an_edited_record_with_a_hash_of_its_own_is_found_by_what_was_signed() {
         let sql = "SELECT seq, hash, body FROM records WHERE seq IN (56, 57) ORDER BY seq";
         let rows = sqlx::query(sql).fetch_all(&mut *connection).await.unwrap();
         let prev: Vec<u8> = rows[0].get(1);
-        let body = rows[1].get::<String, _>(2).replace("20", "21");
+        let body = rows[1].get::<String, _>(2).replace("\"type\"", "\"was\":1,\"type\"");
         let hash = seal(57, Hash(prev.try_into().unwrap()), Hash::of(body.as_bytes()));
         let sql = "UPDATE records SET hash = $1, body = $2 WHERE seq = 57";
         let query = sqlx::query(sql).bind(&hash.0[..]).bind(body);
@@ -201,8 +220,8 @@ fn an_inserted_record_is_found() {
     copy.found(&[], "inserted", Some(57));
     // One that was never written, with a hash out of thin air.
     copy.edit(
-        "UPDATE records SET body = replace(body, '20', '21'), hash = randomblob(32) \
-         WHERE seq = 57",
+        "UPDATE records SET body = replace(body, '\"type\"', '\"was\":1,\"type\"'), \
+         hash = randomblob(32) WHERE seq = 57",
     );
     copy.found(&[], "inserted", Some(57));
 }
@@ -250,15 +269,17 @@ fn a_log_that_was_cut_off_is_found_however_much_was_made_to_fit() {
     check("DELETE FROM records WHERE seq > 150", "truncated", Some(151));
     // The end of the chain moved, the table of runs made to fit: the checkpoints know better.
     let copy = Copy::new();
-    copy.edit("DELETE FROM records WHERE seq > 130");
+    let end = copy.ends()[1];
+    let missing = Some(end.cast_unsigned() + 1);
+    copy.edit(&format!("DELETE FROM records WHERE seq > {end}"));
     copy.fix_head();
     copy.edit("DELETE FROM runs WHERE run_id NOT IN (SELECT run_id FROM records)");
-    copy.found(&[], "truncated", Some(131));
+    copy.found(&[], "truncated", missing);
     // Without them it fits, which only a checkpoint that was kept elsewhere tells.
     let kept = copy.files.write("kept", Copy::new().genie(&["audit", "checkpoint"]).stdout);
-    copy.edit("DELETE FROM checkpoints WHERE size > 130");
+    copy.edit(&format!("DELETE FROM checkpoints WHERE size > {end}"));
     assert_eq!(copy.genie(&["audit", "verify"]).code, 0);
-    copy.found(&["--checkpoint", &kept], "truncated", Some(131));
+    copy.found(&["--checkpoint", &kept], "truncated", missing);
     // In the middle of a run the run itself is not whole: its table says that it has ended.
     let copy = Copy::new();
     copy.edit("DELETE FROM records WHERE seq > 150; DELETE FROM checkpoints WHERE size > 150");
@@ -270,6 +291,8 @@ fn a_log_that_was_cut_off_is_found_however_much_was_made_to_fit() {
 fn two_continuations_of_one_log_are_found_against_what_the_other_has_signed() {
     let (one, other) = (Copy::new(), Copy::new());
     let (common, _) = one.last();
+    // The longer one, so that it is not merely cut off.
+    assert_eq!(other.genie(&["run", "--quiet"]).code, 0);
     for copy in [&one, &other] {
         assert_eq!(copy.genie(&["run", "--quiet"]).code, 0);
         assert_eq!(copy.genie(&["audit", "verify"]).code, 0);
@@ -285,11 +308,14 @@ fn two_continuations_of_one_log_are_found_against_what_the_other_has_signed() {
 #[test]
 fn a_rewrite_with_all_hashes_made_anew_is_found_at_the_first_changed_record() {
     let copy = Copy::new();
-    copy.rewrite(71);
-    copy.found(&[], "forked", Some(71));
+    // A record of the second run.
+    let signed = copy.ends()[0];
+    let changed = signed + 6;
+    copy.rewrite(changed);
+    copy.found(&[], "forked", Some(changed.cast_unsigned()));
     // Without the tiles it is known only between which checkpoints.
     copy.edit("DELETE FROM tiles");
-    copy.found(&[], "forked", Some(66));
+    copy.found(&[], "forked", Some(signed.cast_unsigned() + 1));
     copy.edit("DELETE FROM checkpoints");
     assert_eq!(copy.genie(&["audit", "verify"]).code, 0);
     let intact = Copy::new();
@@ -297,7 +323,7 @@ fn a_rewrite_with_all_hashes_made_anew_is_found_at_the_first_changed_record() {
     copy.found(&["--checkpoint", &kept], "replaced", Some(1));
     // Nothing more is signed on top of what no longer leads to what was signed.
     let other = Copy::new();
-    other.rewrite(71);
+    other.rewrite(changed);
     let refused = other.genie(&["run", "--quiet"]);
     assert!(refused.stderr.contains("no longer leads to its signed checkpoint"), "{refused:?}");
 }

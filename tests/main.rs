@@ -8,9 +8,11 @@ mod program;
 
 mod agents;
 mod audit;
+mod audit_proofs;
 mod audit_tamper;
 mod config;
 mod data;
+mod db;
 mod durable;
 mod examples;
 mod finance;
@@ -18,5 +20,6 @@ mod inputs;
 mod new;
 mod policy;
 mod readme;
+mod replay;
 mod run;
 mod tidy;

@@ -1,9 +1,9 @@
 //! Replay: derives every verdict and every transition of a run again, from its records alone, and
 //! compares.
 //!
-//! Owns the verdicts; what may follow what is in [`course`]. Nothing here does I/O: records, policies
-//! and the facts around the messages come in, a report goes out. What was redacted cannot be judged
-//! again, since only the hash of the original is kept; then what is left of it must pass.
+//! Owns the verdicts; what may follow what is in [`course`]. Nothing here does I/O: records,
+//! policies and the facts around the messages come in, a report goes out. What was redacted cannot
+//! be judged again, since only the hash of the original is kept; then what is left of it must pass.
 
 use std::sync::Arc;
 
@@ -177,7 +177,7 @@ impl Report {
     }
 }
 
-/// Derives the verdicts and transitions of one run again; `records` are all of its records, in order.
+/// Derives the verdicts and transitions of one run again; `records` are all of them, in order.
 #[must_use]
 pub fn check(records: &[Arc<Record>], policies: &PolicySet, world: &World) -> Report {
     let mut replay = Replay {

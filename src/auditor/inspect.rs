@@ -185,6 +185,16 @@ impl Walk {
     }
 }
 
+/// Whether the record behind this one, if there is one, follows it as it is.
+async fn follows(store: &Checkpoints, chain: i64, seq: u64) -> Result<bool, AuditError> {
+    let both = store.raw(chain, seq - 1, seq + 1).await?;
+    let [own, next] = both.as_slice() else { return Ok(true) };
+    Ok(own
+        .hash
+        .zip(next.hash)
+        .is_some_and(|(own, hash)| seal(seq + 1, own, Hash::of(&next.body)) == hash))
+}
+
 /// Whether a log's name is that of this chain: they end in its number.
 fn is_of(origin: &str, chain: i64) -> bool {
     let number = origin.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
@@ -245,7 +255,11 @@ impl Inspection<'_> {
         let prev = self.walks[at].head.hash;
         Err(match bad {
             Bad::Seal(record) => blame(self.store, chain, prev, &record).await?,
-            Bad::Row(problem) => Fault::at(chain, seq, Deed::Unfounded, problem),
+            Bad::Row(problem) => {
+                let follows = follows(self.store, chain, seq).await?;
+                let deed = if follows { Deed::Unfounded } else { Deed::Edited };
+                Fault::at(chain, seq, deed, problem)
+            }
             Bad::Missing(Some(next)) => {
                 let rest = if next - 1 == seq { "" } else { &format!(" and up to {}", next - 1) };
                 let problem = format!("is missing{rest}: record {next} comes next");

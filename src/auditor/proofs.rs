@@ -35,7 +35,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Receipt(#[from] receipt::Error),
     /// There is no such run.
-    #[error("there is no run `{0}` here; `genie runs` lists them")]
+    #[error("there is no run `{0}` here; `genie runs list` shows those that are")]
     NoRun(RunId),
     /// The run goes on.
     #[error("run `{0}` has not ended; a receipt proves how a run ended")]

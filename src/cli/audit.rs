@@ -1,5 +1,5 @@
-//! `genie audit`: checks what was recorded, without trusting whoever keeps it, and makes what others
-//! need to check it.
+//! `genie audit`: checks what was recorded, without trusting whoever keeps it, and makes what
+//! others need to check it.
 //!
 //! What is checked is decided in the kernel and the auditor; here are the arguments and the words.
 

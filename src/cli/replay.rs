@@ -22,13 +22,12 @@ const PAGE: u64 = 1_024;
 
 /// Arguments of `genie replay`.
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true)]
 pub(crate) struct Args {
     /// The run, by its id or the beginning of it.
-    #[arg(group = "what")]
+    #[arg(required_unless_present = "all")]
     run: Option<String>,
     /// Every run.
-    #[arg(long, group = "what")]
+    #[arg(long, conflicts_with = "run")]
     all: bool,
     /// Judge by the rules in this folder in place of those in force.
     #[arg(long, value_name = "DIR")]
@@ -62,7 +61,7 @@ pub(crate) fn main(
         Ok(replayed.total)
     })?;
     if args.all && !args.json {
-        stdout::write(total.as_text(args).as_bytes())?;
+        stdout::write(total.as_text().as_bytes())?;
     }
     Ok(if total.differing == 0 { ExitCode::SUCCESS } else { ExitCode::from(complaint::NO) })
 }
@@ -170,10 +169,10 @@ fn as_text(report: &Report, args: &Args) -> String {
         ));
     } else {
         let then = report.sets_then.join(", ");
-        line(format!(
-            "judged by policy set {set_now}; in force was {then}, which may be asked only by the \
-             program and rules of then"
-        ));
+        line(format!("judged by policy set {set_now}; in force then was {then}"));
+        if args.policies.is_none() {
+            line("only the program and rules of then can derive those verdicts exactly".to_owned());
+        }
         line(format!("{} of {derived} verdicts come out the same", report.same));
     }
     if !report.underived.is_empty() {
@@ -229,7 +228,8 @@ fn described(difference: &Difference) -> String {
     let Difference { number, message_id, from, to, kind, then, now, redacted, .. } = difference;
     let left = if *redacted { " (judged by what its redaction has left)" } else { "" };
     format!(
-        "  record {number} {kind}, {from} → {to}, message {message_id}{left}\n    then: {}\n    now:  {}\n",
+        "  record {number} {kind}, {from} → {to}, message {message_id}{left}\n    then: {}\n    \
+         now:  {}\n",
         verdict(then),
         verdict(now)
     )
@@ -250,13 +250,12 @@ fn word(decision: Decision) -> &'static str {
 }
 
 impl Total {
-    fn as_text(&self, args: &Args) -> String {
+    fn as_text(&self) -> String {
         let Self { runs, verdicts, underived, decisions, departures, differing } = self;
-        let asked = if args.policies.is_some() { "would be" } else { "is" };
         format!(
-            "{runs} runs, {verdicts} verdicts: {decisions} {asked} decided otherwise, {departures} \
-             records do not follow, {underived} verdicts cannot be derived again; {differing} runs \
-             differ\n"
+            "{runs} runs, {verdicts} verdicts: {decisions} come out otherwise, {underived} cannot \
+             be derived again; {departures} records do not follow from what is before them; \
+             {differing} runs differ\n"
         )
     }
 }

@@ -96,7 +96,7 @@ impl Tool for Pay {
     }
 }
 
-/// Redacts `secret` at the start of a bill, denies orders of `poison`, holds payments above a bound.
+/// Redacts `secret` at the start of a bill, denies `poison`, holds payments above a bound.
 struct House {
     version: &'static str,
     bound: u64,

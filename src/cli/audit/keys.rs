@@ -117,7 +117,10 @@ pub(super) fn checkpoint(
             .iter()
             .map(|(chain, signed)| {
                 json!({
-                    "chain": chain, "records": signed.size, "at": signed.at, "checkpoint": signed.note,
+                    "chain": chain,
+                    "records": signed.size,
+                    "at": signed.at,
+                    "checkpoint": signed.note,
                 })
             })
             .collect();
@@ -211,8 +214,8 @@ pub(super) fn rotate(json: bool, config: &Config) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let text = format!(
-        "{} has a new key, in {}\nThe next checkpoint is signed with both, the old one for the last \
-         time; hand out what `genie audit key` prints now.\n",
+        "{} has a new key, in {}\nThe next checkpoint is signed with both, the old one for the \
+         last time; hand out what `genie audit key` prints now.\n",
         new.name(),
         file.path().display(),
     );

@@ -107,7 +107,7 @@ fn proven(checked: &Checked) -> String {
         Outcome::Expired { deadline_ms } => format!("deadline: {deadline_ms} ms\n"),
     };
     format!(
-        "the receipt holds: run {} {} at {}\n{rest}recorded: {}, {}; the last one is record {} of {}\n\
+        "the receipt holds: run {} {} at {}\n{rest}recorded: {}, {}; the last is record {} of {}\n\
          signed: {} with {}\n",
         checked.run_id,
         checked.outcome.name(),

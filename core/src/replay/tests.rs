@@ -13,6 +13,7 @@ use crate::clock::{SteadyClock, Timestamp};
 use crate::context::Context;
 use crate::governed::Governed;
 use crate::ids::SeededIds;
+use crate::journal::Journal;
 use crate::journal::chain::{Hash, seal};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::restore::{Row, restore};
@@ -192,7 +193,6 @@ async fn run(text: &str, amount: u64) -> Vec<Arc<Record>> {
     }
     running.outcome().await;
     kernel.drain().await;
-    use crate::journal::Journal;
     journal.read_run(run_id).await.unwrap()
 }
 
@@ -303,6 +303,7 @@ async fn a_recipient_that_is_not_registered_cannot_be_judged_and_is_named() {
 type Forgery = (&'static str, usize, fn(&mut Value), &'static str);
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::too_many_lines, reason = "a table of forgeries, one after the other")]
 async fn a_forged_record_with_sound_hashes_is_found_by_what_it_must_follow_from() {
     let records = run("tea", 500).await;
     let forgeries: [Forgery; 25] = [

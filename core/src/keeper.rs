@@ -34,13 +34,14 @@ impl Shared {
         if parked.records.is_some() || parked.outcome.is_some() {
             self.parked.insert(run, parked);
         }
+        // First, so that whoever no longer finds it at work can claim it.
+        self.run_index.parked(run, wake_at);
         if self.runs.remove(&run).is_some() {
             if self.writer.store().is_durable() {
                 self.blobs.release(run);
             }
             self.vacate();
         }
-        self.run_index.parked(run, wake_at);
         self.woken.notify_one();
     }
 
@@ -83,7 +84,7 @@ impl Shared {
                     // The keeper, or another process, was quicker.
                     let live = self.runs.get(&run).map(|run| run.clone());
                     if let Some(run) = live {
-                        run.finish(outcome, None).await;
+                        run.end(outcome).await;
                     }
                     return;
                 }

@@ -153,7 +153,7 @@ impl Shared {
         let live = self.runs.get(&run).map(|run| run.clone());
         match live {
             Some(run) => {
-                run.finish(outcome, None).await;
+                run.end(outcome).await;
                 true
             }
             None => self.end_parked(run, outcome).await,
@@ -422,7 +422,7 @@ impl Kernel {
         if !shared.writer.store().is_durable() {
             for run in &left {
                 let reason = "the installation is shutting down".to_owned();
-                run.finish(Outcome::Cancelled { reason }, None).await;
+                run.end(Outcome::Cancelled { reason }).await;
             }
             let reason = "the installation is shutting down".to_owned();
             shared.end_all_parked(&Outcome::Cancelled { reason }).await;

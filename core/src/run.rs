@@ -127,6 +127,8 @@ pub(crate) struct State {
     held: bool,
     /// The run is about to leave the memory; nobody goes on meanwhile.
     parking: bool,
+    /// The run has left the memory; whoever still holds this holds an empty shell.
+    left: bool,
     /// How the run is to end, decided while it was being parked.
     after_parking: Option<Outcome>,
 }

@@ -3,37 +3,55 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use super::{Run, SlotId};
+use super::{Run, SlotId, State};
+use crate::activation::Wake;
 use crate::approval::{self, Approval, ApprovalId, Status};
 use crate::failure::Failure;
 use crate::journal::writer::Close;
 use crate::outcome::Outcome;
 
+/// What is to be told and stopped when a run ends.
+type Stopped = (Option<oneshot::Sender<Arc<Outcome>>>, Vec<Option<ActorRef<Wake>>>);
+
 impl Run {
-    /// Ends the run. Only the first outcome counts; `by` may finish what it is doing.
+    /// Ends the run from outside, wherever it is: at work, on its way out of the memory, or parked.
+    pub(crate) async fn end(self: &Arc<Self>, outcome: Outcome) {
+        let left = {
+            let mut state = self.state();
+            if state.parking && !state.left {
+                return self.end_later(&mut state, outcome);
+            }
+            state.left
+        };
+        if left {
+            // Only the shell of the run is here; it is parked, or somebody has taken it up.
+            Box::pin(self.shared.end_after_all(self.id, outcome)).await;
+        } else {
+            self.finish(outcome, None).await;
+        }
+    }
+
+    /// Lets a run end as soon as it is parked, when it belongs to somebody again.
+    fn end_later(&self, state: &mut State, outcome: Outcome) {
+        state.after_parking.get_or_insert(outcome);
+        self.moved.notify_waiters();
+    }
+
+    /// Ends the run from within. Only the first outcome counts, and what a handler still says
+    /// once the run has left the memory does not; `by` may finish what it is doing.
     pub(crate) async fn finish(self: &Arc<Self>, outcome: Outcome, by: Option<SlotId>) {
         let (sender, actors) = {
             let mut state = self.state();
             if state.parking && !state.ended {
-                // It ends as soon as it is parked, when it belongs to somebody again.
-                state.after_parking.get_or_insert(outcome);
-                self.moved.notify_waiters();
-                return;
+                return self.end_later(&mut state, outcome);
             }
             if std::mem::replace(&mut state.ended, true) {
                 return;
             }
-            let mut actors = Vec::with_capacity(state.slots.len());
-            for slot in &mut state.slots {
-                let inbox = std::mem::take(&mut slot.inbox);
-                let counters = &self.shared.registry.entry(slot.agent).counters;
-                counters.queued.fetch_sub(inbox.queue.len(), Ordering::Relaxed);
-                actors.push(slot.actor.take());
-                slot.notify.notify_one();
-            }
-            (state.outcome.take(), actors)
+            self.stop(&mut state)
         };
         let outcome = Arc::new(outcome);
         let closed = self.close(&outcome);
@@ -52,6 +70,19 @@ impl Run {
         if futures::poll!(&mut rest).is_pending() {
             self.shared.tasks.spawn(rest);
         }
+    }
+
+    /// Takes the run apart: who waits for the outcome, and the actors of its slots.
+    fn stop(&self, state: &mut State) -> Stopped {
+        let mut actors = Vec::with_capacity(state.slots.len());
+        for slot in &mut state.slots {
+            let inbox = std::mem::take(&mut slot.inbox);
+            let counters = &self.shared.registry.entry(slot.agent).counters;
+            counters.queued.fetch_sub(inbox.queue.len(), Ordering::Relaxed);
+            actors.push(slot.actor.take());
+            slot.notify.notify_one();
+        }
+        (state.outcome.take(), actors)
     }
 
     /// Records the outcome.

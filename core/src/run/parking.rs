@@ -64,7 +64,11 @@ impl Run {
         for actor in actors {
             actor.kill();
         }
-        let after = self.state().after_parking.take();
+        let after = {
+            let mut state = self.state();
+            state.left = true;
+            state.after_parking.take()
+        };
         if let Some(outcome) = after {
             return self.shared.end_after_all(self.id, outcome).await;
         }

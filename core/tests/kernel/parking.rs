@@ -8,11 +8,12 @@ use genie_core::context::Request;
 use genie_core::journal::Entry;
 use genie_core::kernel::Options;
 use genie_core::limits::Limits;
+use genie_core::tap::Event;
 use genie_core::{Agent, Ask, Gather};
 
 use crate::disk::{Disk, Fault, Mount};
 use crate::life::{BEGIN, ending, live, over, start, verified};
-use crate::{Answer, Present, Question, agent, answer, millis, question, slow, spec};
+use crate::{Answer, Desk, Present, Question, agent, answer, millis, question, slow, spec};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -175,4 +176,29 @@ fn many_parked_runs_all_go_on_although_there_is_room_for_few() {
     verified(&disk);
     assert_eq!(disk.runs().len(), 50);
     assert!(disk.runs().iter().all(|run| ending(&disk, *run).starts_with("completed")));
+}
+
+/// On real threads, where the run leaves the memory while it is cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_cancelled_while_it_leaves_the_memory_ends_all_the_same() {
+    let asker = agent(spec("asker"), |_, cx| {
+        Box::pin(async move { Ok(cx.reply(&answer("approval")).await?) })
+    });
+    let desk = Desk::with(&[asker]).await;
+    for number in 0..2_000 {
+        let mut tap = desk.kernel.tap();
+        let ask = Ask::new("asker", &question("x"));
+        let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+        loop {
+            let Some(Event::Recorded(record)) = tap.next().await.unwrap() else { continue };
+            if matches!(record.entry, Entry::RunWaiting { .. }) {
+                break;
+            }
+        }
+        desk.kernel.cancel(&desk.principal, running.run_id, "enough").await;
+        let outcome = tokio::time::timeout(Duration::from_secs(10), running.outcome()).await;
+        let outcome = outcome.map_err(|_| format!("run {number} was not cancelled")).unwrap();
+        assert_eq!(outcome.name(), "cancelled", "run {number}: {outcome:?}");
+    }
+    desk.close().await;
 }

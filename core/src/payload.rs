@@ -4,10 +4,12 @@
 //! the sender, the receiver, the schema policy and the documentation.
 
 use std::any::TypeId;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -43,10 +45,19 @@ pub enum Error {
     },
 }
 
+thread_local! {
+    /// Payloads are written here first, so that each text is made once, in its own size.
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Largest buffer that a thread keeps between payloads.
+const TEXT_KEPT_BYTES: usize = 1 << 18;
+
 /// The JSON text of a payload, shared and immutable.
 #[derive(Debug, Clone)]
 pub struct Body {
-    text: Arc<RawValue>,
+    /// JSON on one line: every constructor has made or checked it.
+    text: Arc<str>,
     /// The type that wrote the text, if one did: such a text follows that type's schema already.
     written_by: Option<TypeId>,
 }
@@ -54,15 +65,23 @@ pub struct Body {
 impl Body {
     /// Writes a typed payload.
     pub fn of<T: Payload>(payload: &T) -> Result<Self, Error> {
-        let text = serde_json::value::to_raw_value(payload).map_err(|error| {
-            Error::Unserialisable { kind: T::KIND.into(), reason: error.to_string() }
-        })?;
-        let mut body = Self { text: text.into(), written_by: Some(TypeId::of::<T>()) };
+        let unserialisable =
+            |reason: String| Error::Unserialisable { kind: T::KIND.into(), reason };
+        let mut buffer = TEXT.take();
+        buffer.clear();
+        serde_json::to_writer(&mut buffer, payload)
+            .map_err(|error| unserialisable(error.to_string()))?;
+        let text = str::from_utf8(&buffer).map_err(|error| unserialisable(error.to_string()))?;
+        let written_by = Some(TypeId::of::<T>());
         // A serialiser writes no line breaks, but raw JSON inside the value keeps its own. One byte
         // is searched for at a time: that is done many bytes at a time.
-        let bytes = body.text().as_bytes();
-        if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
-            body.text = Self::from_text(T::KIND, body.text())?.text;
+        let body = if buffer.contains(&b'\n') || buffer.contains(&b'\r') {
+            Self { written_by, ..Self::from_text(T::KIND, text)? }
+        } else {
+            Self { text: text.into(), written_by }
+        };
+        if buffer.capacity() <= TEXT_KEPT_BYTES {
+            TEXT.set(buffer);
         }
         Ok(body)
     }
@@ -77,25 +96,25 @@ impl Body {
 
     /// Nothing, in the place of what must not be kept.
     pub(crate) fn null() -> Self {
-        Self { text: RawValue::NULL.to_owned().into(), written_by: None }
+        Self { text: "null".into(), written_by: None }
     }
 
     /// Text that was written by a body and kept.
     pub(crate) fn restored(text: Box<RawValue>) -> Self {
-        Self { text: text.into(), written_by: None }
+        Self { text: Box::<str>::from(text).into(), written_by: None }
     }
 
     /// Takes a JSON value.
     pub fn from_value(kind: &str, value: &serde_json::Value) -> Result<Self, Error> {
-        serde_json::value::to_raw_value(value)
-            .map(|raw| Self { text: raw.into(), written_by: None })
+        serde_json::to_string(value)
+            .map(|text| Self { text: text.into(), written_by: None })
             .map_err(|error| Error::Unserialisable { kind: kind.into(), reason: error.to_string() })
     }
 
     /// The JSON text.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.text.get()
+        &self.text
     }
 
     /// Whether a value of the type with this id wrote the text.
@@ -126,7 +145,8 @@ impl Default for Body {
 
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.text.serialize(serializer)
+        let raw: &RawValue = serde_json::from_str(&self.text).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 

@@ -10,14 +10,40 @@ use std::sync::Arc;
 
 use cel::objects::Key;
 use cel::{Context, Env, Value};
+use genie_core::label::Label;
 use genie_core::message::Message;
 use genie_core::policy::PolicyError;
+use genie_core::principal::Principal;
 
 use crate::payload;
 
 use super::schema::MESSAGE;
 
+/// The parts of a message that cost most to convert, and whether a condition names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parts {
+    label: bool,
+    principal: bool,
+}
+
+impl Parts {
+    /// What this condition may look at. A part that it does not name is left out, so that a
+    /// condition which gets at it in some other way fails, and denies.
+    pub(super) fn of(condition: &str) -> Self {
+        Self { label: condition.contains("label"), principal: condition.contains("principal") }
+    }
+
+    fn covers(self, other: Self) -> bool {
+        (self.label || !other.label) && (self.principal || !other.principal)
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { label: self.label || other.label, principal: self.principal || other.principal }
+    }
+}
+
 struct Converted {
+    parts: Parts,
     /// Kept, so that the addresses that identify it cannot be used again meanwhile.
     message: Message,
     context: Context<'static, 'static>,
@@ -27,23 +53,29 @@ thread_local! {
     static LAST: RefCell<Option<Converted>> = const { RefCell::new(None) };
 }
 
-/// Runs `evaluate` with `message` converted, at most once per message and thread.
+/// Runs `evaluate` with `message` converted, these parts at least: mostly once per message and
+/// thread.
 pub(super) fn with<T>(
     message: &Message,
+    parts: Parts,
     env: &Arc<Env>,
     evaluate: impl FnOnce(&Context<'static, 'static>) -> T,
 ) -> Result<T, PolicyError> {
     let last = LAST.with(RefCell::take).filter(|last| is_same(&last.message, message));
-    let converted = last.map_or_else(|| convert(message, env), Ok)?;
+    let converted = match last {
+        Some(last) if last.parts.covers(parts) => last,
+        Some(last) => convert(message, last.parts.and(parts), env)?,
+        None => convert(message, parts, env)?,
+    };
     let outcome = evaluate(&converted.context);
     LAST.with(|last| *last.borrow_mut() = Some(converted));
     Ok(outcome)
 }
 
-fn convert(message: &Message, env: &Arc<Env>) -> Result<Converted, PolicyError> {
+fn convert(message: &Message, parts: Parts, env: &Arc<Env>) -> Result<Converted, PolicyError> {
     let mut context = Context::with_env(env.clone());
-    context.add_variable_from_value(MESSAGE.path, value(message)?);
-    Ok(Converted { message: message.clone(), context })
+    context.add_variable_from_value(MESSAGE.path, value(message, parts)?);
+    Ok(Converted { parts, message: message.clone(), context })
 }
 
 /// Whether two messages are one: they share every part that a condition can see.
@@ -57,35 +89,37 @@ fn is_same(one: &Message, two: &Message) -> bool {
         && one.hops() == two.hops()
 }
 
-fn value(message: &Message) -> Result<Value, PolicyError> {
-    let (label, identity) = (message.label(), message.principal().identity());
+fn value(message: &Message, parts: Parts) -> Result<Value, PolicyError> {
     let count = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     Ok(map([
         ("kind", message.kind().into()),
         ("from", message.from().into()),
         ("to", message.to().into()),
         ("payload", json(payload::value(message)?)),
-        (
-            "label",
-            map([
-                ("classification", label.classification.as_str().into()),
-                ("categories", texts(&label.categories)),
-                ("regions", texts(&label.regions)),
-            ]),
-        ),
-        (
-            "principal",
-            map([
-                ("tenant", identity.tenant.as_str().into()),
-                ("subject", identity.subject.as_str().into()),
-                ("roles", texts(&identity.roles)),
-                ("scopes", texts(&identity.scopes)),
-                ("consents", texts(&identity.consents)),
-            ]),
-        ),
+        ("label", if parts.label { label(message.label()) } else { Value::Null }),
+        ("principal", if parts.principal { principal(message.principal()) } else { Value::Null }),
         ("bytes", count(message.payload().text().len())),
         ("hops", Value::Int(i64::from(message.hops()))),
     ]))
+}
+
+fn label(label: &Label) -> Value {
+    map([
+        ("classification", label.classification.as_str().into()),
+        ("categories", texts(&label.categories)),
+        ("regions", texts(&label.regions)),
+    ])
+}
+
+fn principal(principal: &Principal) -> Value {
+    let identity = principal.identity();
+    map([
+        ("tenant", identity.tenant.as_str().into()),
+        ("subject", identity.subject.as_str().into()),
+        ("roles", texts(&identity.roles)),
+        ("scopes", texts(&identity.scopes)),
+        ("consents", texts(&identity.consents)),
+    ])
 }
 
 fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {

@@ -119,6 +119,7 @@ pub struct Rule {
     line: usize,
     kinds: Vec<String>,
     program: Program,
+    parts: context::Parts,
     action: Action,
     reason: String,
     env: Arc<Env>,
@@ -207,7 +208,9 @@ impl Policy for Rule {
             return Ok(Judgement::Allow);
         }
         let name = self.name();
-        match context::with(message, &self.env, |context| self.program.execute(context))? {
+        match context::with(message, self.parts, &self.env, |context| {
+            self.program.execute(context)
+        })? {
             Ok(Value::Bool(true)) => self.judgement(message),
             Ok(Value::Bool(false)) => Ok(Judgement::Allow),
             Ok(_) => Err(PolicyError(format!("rule `{name}` gave no boolean"))),

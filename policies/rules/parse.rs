@@ -12,6 +12,7 @@ use toml::{Spanned, Value};
 use crate::checks::required_attributes::is_kind;
 
 use super::approval::ApprovalText;
+use super::context::Parts;
 use super::schema::nearest;
 use super::{Action, ID_PREFIX, Problem, Rule, RuleFile, typing};
 
@@ -123,6 +124,7 @@ fn rule(report: &mut Report<'_>, mut text: RuleText, start: usize, version: &str
         line: line_at(report.text, start),
         kinds: text.kinds.into_iter().map(Spanned::into_inner).collect(),
         program: program?,
+        parts: Parts::of(text.when.get_ref()),
         action: action?,
         reason: text.reason.into_inner(),
         env: ENV.clone(),

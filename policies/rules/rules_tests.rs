@@ -286,3 +286,25 @@ fn what_an_approval_needs_is_part_of_the_version() {
     };
     assert_ne!(version(""), version("quorum = 2\n"));
 }
+
+#[test]
+fn rules_that_look_at_different_parts_of_one_message_each_see_theirs() {
+    let conditions = [
+        "message.payload.amount == 1500",
+        "message.label.classification == \"confidential\"",
+        "message.principal.tenant == \"acme\" && \"personal\" in message.label.categories",
+        "message.hops == 3",
+    ];
+    let files = conditions.map(load);
+    let message = specimen();
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 2, 0, 1]] {
+        for rule in order {
+            let judged = judge(&files[rule], &message);
+            assert!(
+                matches!(judged, Ok(Judgement::Deny { .. })),
+                "{}: {judged:?}",
+                conditions[rule]
+            );
+        }
+    }
+}

@@ -16,5 +16,7 @@ pub mod verify;
 
 pub(crate) mod writer;
 
+mod facts;
+
 pub use record::{Entry, Record};
 pub use store::{Error, Journal};

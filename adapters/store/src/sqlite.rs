@@ -30,6 +30,8 @@ const FILE: &str = "genie.db";
 const BUSY: Duration = Duration::from_secs(5);
 /// Connections that read: more than cores do not help.
 const READERS: u32 = 4;
+/// Statements that the writer keeps prepared: those of [`insert`] and [`whole`], and all others.
+const PREPARED: usize = 256;
 /// Rows that the driver's thread reads ahead: whoever reads many is woken that seldom.
 const READ_AHEAD_ROWS: usize = 512;
 /// Measured with benches/journal.rs: fewer, larger pages suit rows of about a kilobyte.
@@ -63,7 +65,7 @@ pub(crate) async fn connect(
         .busy_timeout(BUSY)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .disable_statement_logging();
-    let mut writing = options.clone();
+    let mut writing = options.clone().statement_cache_capacity(PREPARED);
     if let Some(pages) = pages_max {
         writing = writing.pragma("max_page_count", pages.to_string());
     }

@@ -15,8 +15,9 @@ use crate::group::{Change, Group};
 use crate::pool::Owner;
 use crate::rows;
 
-/// Records that a text has room for, the smallest first.
-const RECORDS: [usize; 4] = [2, 8, 32, 128];
+/// Records that a text has room for, the smallest first: close enough to each other that few rows
+/// are left out, since each of those costs about a third of one that is written.
+const RECORDS: [usize; 14] = [2, 4, 8, 16, 24, 32, 40, 48, 56, 68, 80, 96, 112, 128];
 /// Contents and links that a text has room for, and runs that start or change, if it has any.
 const CONTENTS: usize = 8;
 const RUNS: usize = 2;

@@ -305,7 +305,7 @@ impl Part {
 
     fn mark(&mut self, mark: &Mark) {
         match mark {
-            Mark::Message => self.messages += 1,
+            Mark::Message | Mark::Root(_) => self.messages += 1,
             Mark::Waiting => self.status = "waiting",
             Mark::Resumed { .. } => self.status = "running",
             Mark::Outcome { status, at } => {
@@ -314,7 +314,11 @@ impl Part {
                 self.ended_at = Some(*at);
             }
             Mark::End { .. } => self.ended = true,
-            Mark::Started(_) | Mark::Other => {}
+            Mark::Started(_)
+            | Mark::Stored(_)
+            | Mark::Requested(_)
+            | Mark::Decided(_)
+            | Mark::Other => {}
         }
     }
 }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::chain::Hash;
 use super::record::Entry;
+use super::steps::{Call, Pattern};
+use crate::approval::ApprovalId;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
+use crate::label::Label;
 
 /// The part of an entry that counting needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,14 @@ pub enum Mark {
     Started(Box<Asked>),
     /// A message.
     Message,
+    /// The message that the run began with; content that came with it has no record of its own.
+    Root(Box<Label>),
+    /// Content was stored under a label.
+    Stored(Box<(Hash, Label)>),
+    /// A human is asked.
+    Requested(ApprovalId),
+    /// The run took note of a decision.
+    Decided(ApprovalId),
     /// The run leaves the memory.
     Waiting,
     /// The run goes on, on this chain or another.
@@ -67,29 +79,21 @@ pub struct Asked {
 }
 
 /// The types of entries that only count as records, and whose run is their first field.
-const UNCOUNTED: [&str; 9] = [
-    "verdict",
-    "step",
-    "handled",
-    "restarted",
-    "dead_letter",
-    "incident",
-    "approval_requested",
-    "approval_decided",
-    "effect",
-];
+const UNCOUNTED: [&str; 7] =
+    ["verdict", "step", "handled", "restarted", "dead_letter", "incident", "effect"];
 
 /// The length of a UUID as it is written.
 const HYPHENATED: usize = 36;
 
 /// What may be a field that was read already, said again, or an escape that spells one. Within a
 /// payload it means nothing, which only a parser can tell.
-const AMBIGUOUS: [&str; 4] = [r#""type""#, r#""run_id""#, r#""message""#, r"\u"];
+const AMBIGUOUS: [&str; 5] = [r#""type""#, r#""run_id""#, r#""message""#, r#""pattern""#, r"\u"];
 
 /// The text from the id of the run in the entry of a message.
 fn in_message(text: &str) -> Option<&str> {
     let (pattern, rest) = text.strip_prefix(r#","pattern":""#)?.split_once('"')?;
-    if !pattern.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+    // What a run begins with says more than that it is a message.
+    if pattern == "root" || !pattern.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
         return None;
     }
     let rest = number(rest.strip_prefix(r#","step":"#)?)?;
@@ -118,6 +122,24 @@ struct InRun {
     run_id: RunId,
 }
 
+/// How a message was sent.
+#[derive(Deserialize)]
+struct Routed<'a> {
+    #[serde(borrow)]
+    pattern: Option<Cow<'a, str>>,
+}
+
+/// The message that a run begins with.
+#[derive(Deserialize)]
+struct Root {
+    message: Labelled,
+}
+
+#[derive(Deserialize)]
+struct Labelled {
+    label: Label,
+}
+
 impl Facts {
     /// Reads the JSON text of an entry. Of one that begins as this program writes it, the rest is
     /// not parsed: that it is as it was written follows from its hash.
@@ -133,6 +155,7 @@ impl Facts {
         let (kind, rest) = text.strip_prefix(r#"{"type":""#)?.split_once('"')?;
         let (rest, mark) = match kind {
             "message" => (in_message(rest)?, Mark::Message),
+            "step" if rest.contains(r#""store""#) => return None,
             kind if UNCOUNTED.contains(&kind) => {
                 (rest.strip_prefix(r#","run_id":""#)?, Mark::Other)
             }
@@ -152,11 +175,22 @@ impl Facts {
         let head: Head<'_> = serde_json::from_str(text).map_err(malformed)?;
         if head.kind == "message" {
             let message = head.message.ok_or("belongs to no run")?;
-            return Ok(Self { run_id: message.run_id, mark: Mark::Message });
+            let Routed { pattern } = serde_json::from_str(text).map_err(malformed)?;
+            let mark = if pattern.as_deref() == Some("root") {
+                let root: Root = serde_json::from_str(text).map_err(malformed)?;
+                Mark::Root(Box::new(root.message.label))
+            } else {
+                Mark::Message
+            };
+            return Ok(Self { run_id: message.run_id, mark });
         }
         let run_id = head.run_id.ok_or("belongs to no run")?;
         let mark = match &*head.kind {
-            "run_started" | "run_waiting" | "run_resumed" | "outcome" | "run_end" => {
+            "run_started" | "run_waiting" | "run_resumed" | "outcome" | "run_end"
+            | "approval_requested" | "approval_decided" => {
+                Mark::of(&serde_json::from_str(text).map_err(malformed)?)
+            }
+            "step" if text.contains(r#""store""#) => {
                 Mark::of(&serde_json::from_str(text).map_err(malformed)?)
             }
             _ => Mark::Other,
@@ -184,7 +218,15 @@ impl Mark {
             Entry::RunEnd { records, messages, .. } => {
                 Self::End { records: *records, messages: *messages }
             }
+            Entry::Message { route, message } if route.pattern == Pattern::Root => {
+                Self::Root(Box::new(message.label().clone()))
+            }
             Entry::Message { .. } => Self::Message,
+            Entry::Step { call: Call::Store { blob, label, .. }, .. } => {
+                Self::Stored(Box::new((*blob, Label::clone(label))))
+            }
+            Entry::ApprovalRequested { approval_id, .. } => Self::Requested(*approval_id),
+            Entry::ApprovalDecided { approval_id, .. } => Self::Decided(*approval_id),
             _ => Self::Other,
         }
     }

@@ -14,7 +14,7 @@ use crate::policy::{Decision, Requirement, Verdict};
 use crate::specimen::Specimen;
 
 /// Texts that say a field again, or look as if they did.
-const HOSTILE: [&str; 8] = [
+const HOSTILE: [&str; 10] = [
     r#""type":"run_end""#,
     r#"","type":"run_end","run_id":"01890000-0000-7000-8000-000000000000"#,
     r#"\"run_id\":"01890000-0000-7000-8000-000000000000""#,
@@ -22,6 +22,8 @@ const HOSTILE: [&str; 8] = [
     "type",
     "run_id",
     "message",
+    "store",
+    r#"","pattern":"root"#,
     "}}",
 ];
 
@@ -29,10 +31,11 @@ fn run_id() -> RunId {
     RunId(Uuid::from_u128(0x0190 << 112 | 7))
 }
 
-fn message(payload: serde_json::Value) -> Entry {
+fn message(pattern: Pattern, payload: serde_json::Value) -> Entry {
     let mut message = Specimen::new("k", "a", payload).message().unwrap();
     message.run_id = run_id();
-    Entry::Message { route: Route::ROOT, message: Arc::new(message) }
+    let route = Route { pattern, step: 3, leg: 12 };
+    Entry::Message { route, message: Arc::new(message) }
 }
 
 /// One entry of each type, with this text wherever one may say what one likes.
@@ -53,6 +56,8 @@ fn entries(text: &str) -> Vec<Entry> {
     let policy_set = said.clone();
     let outcome = Arc::new(Outcome::Cancelled { reason: reason.clone() });
     let call = Call::Random { value: text.into() };
+    let label = Arc::new(Label::default().with_category(text));
+    let store = Call::Store { blob: Hash::ZERO, bytes: 7, label };
     let (tool, effect) = (said.clone(), Effect::Unknown { reason: reason.clone() });
     let (subject, tenant, requirement) = (said.clone(), said.clone(), Requirement::default());
     let (digest, policy, policy_version) = (Hash::ZERO, said.clone(), said.clone());
@@ -66,9 +71,11 @@ fn entries(text: &str) -> Vec<Entry> {
             subject,
             agent: said,
         },
-        message(json!({ "text": text, text: { text: [text, null, 1.5] } })),
+        message(Pattern::Root, json!({ "text": text })),
+        message(Pattern::ToolResult, json!({ "text": text, text: { text: [text, null, 1.5] } })),
         Entry::Verdict { run_id, message_id, verdict, original_sha256: None, message: None },
         Entry::Step { run_id, cause: message_id, number: 3, agent: agent.clone(), call },
+        Entry::Step { run_id, cause: message_id, number: 4, agent: agent.clone(), call: store },
         Entry::Handled {
             run_id,
             message_id,
@@ -157,6 +164,8 @@ fn a_field_that_is_there_twice_is_refused_however_it_is_spelled() {
         r#""\u0074ype":"run_end""#.to_owned(),
         format!(r#""run\u005fid":"{other}""#),
         r#""message":"none""#.to_owned(),
+        r#""pattern":"root""#.to_owned(),
+        r#""call":"store""#.to_owned(),
     ] {
         for entry in entries("as usual") {
             let whole = text(&entry);
@@ -184,7 +193,7 @@ proptest! {
     #[test]
     fn glance_and_parser_agree_whatever_is_said(said in any::<String>(), key in any::<String>()) {
         let mut all = entries(&said);
-        all.push(message(json!({ key.as_str(): { said.as_str(): said } })));
+        all.push(message(Pattern::Ask, json!({ key.as_str(): { said.as_str(): said } })));
         for entry in all {
             let text = text(&entry);
             prop_assert_eq!(Facts::of(&text), Facts::parsed(&text));
@@ -193,7 +202,7 @@ proptest! {
 
     #[test]
     fn glance_and_parser_agree_on_an_entry_with_a_bit_of_another_in_it(
-        (one, other) in (0_usize..15, 0_usize..15),
+        (one, other) in (0_usize..17, 0_usize..17),
         (at, from, length) in (0_usize..400, 0_usize..400, 0_usize..80),
     ) {
         let all = entries("as usual");

@@ -40,11 +40,27 @@ fn message(pattern: Pattern, payload: serde_json::Value) -> Entry {
 
 /// One entry of each type, with this text wherever one may say what one likes.
 fn entries(text: &str) -> Vec<Entry> {
-    let (run_id, at) = (run_id(), Timestamp::from_micros(1_700_000_000_000_000));
-    let (message_id, agent): (_, Arc<str>) = (MessageId(Uuid::from_u128(9)), "a".into());
-    let (said, reason): (Arc<str>, String) = (text.into(), text.into());
-    let failure = Failure::Tool { tool: said.clone(), reason: reason.clone() };
-    let approval_id = ApprovalId(Uuid::from_u128(11));
+    let mut all = of_steps(text);
+    all.extend(of_handlers(text));
+    all.extend(of_the_run(text));
+    all.extend(of_approvals(text));
+    all
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000)
+}
+
+fn message_id() -> MessageId {
+    MessageId(Uuid::from_u128(9))
+}
+
+fn approval_id() -> ApprovalId {
+    ApprovalId(Uuid::from_u128(11))
+}
+
+fn of_steps(text: &str) -> Vec<Entry> {
+    let (run_id, message_id, said) = (run_id(), message_id(), Arc::<str>::from(text));
     let verdict = Arc::new(Verdict {
         decision: Decision::Deny,
         policy: said.clone(),
@@ -53,29 +69,24 @@ fn entries(text: &str) -> Vec<Entry> {
         redactions: Vec::new(),
         requirement: None,
     });
-    let policy_set = said.clone();
-    let outcome = Arc::new(Outcome::Cancelled { reason: reason.clone() });
-    let call = Call::Random { value: text.into() };
+    let step = |call| Entry::Step { run_id, cause: message_id, number: 3, agent: "a".into(), call };
     let label = Arc::new(Label::default().with_category(text));
-    let store = Call::Store { blob: Hash::ZERO, bytes: 7, label };
-    let (tool, effect) = (said.clone(), Effect::Unknown { reason: reason.clone() });
-    let (subject, tenant, requirement) = (said.clone(), said.clone(), Requirement::default());
-    let (digest, policy, policy_version) = (Hash::ZERO, said.clone(), said.clone());
+    let effect = Effect::Unknown { reason: text.into() };
     vec![
-        Entry::RunStarted {
-            run_id,
-            at,
-            policy_set: policy_set.clone(),
-            deadline: at,
-            tenant,
-            subject,
-            agent: said,
-        },
         message(Pattern::Root, json!({ "text": text })),
         message(Pattern::ToolResult, json!({ "text": text, text: { text: [text, null, 1.5] } })),
         Entry::Verdict { run_id, message_id, verdict, original_sha256: None, message: None },
-        Entry::Step { run_id, cause: message_id, number: 3, agent: agent.clone(), call },
-        Entry::Step { run_id, cause: message_id, number: 4, agent: agent.clone(), call: store },
+        step(Call::Random { value: text.into() }),
+        step(Call::Store { blob: Hash::ZERO, bytes: 7, label }),
+        Entry::Effect { run_id, message_id, tool: said, at: at(), effect },
+    ]
+}
+
+fn of_handlers(text: &str) -> Vec<Entry> {
+    let (run_id, message_id, agent) = (run_id(), message_id(), Arc::<str>::from("a"));
+    let (at, reason) = (at(), text.to_owned());
+    let failure = Failure::Tool { tool: text.into(), reason: reason.clone() };
+    vec![
         Entry::Handled {
             run_id,
             message_id,
@@ -95,16 +106,44 @@ fn entries(text: &str) -> Vec<Entry> {
         },
         Entry::DeadLetter { run_id, message_id, agent: agent.clone(), reason },
         Entry::Incident { run_id, message_id, agent, failure },
+    ]
+}
+
+fn of_the_run(text: &str) -> Vec<Entry> {
+    let (run_id, at, said) = (run_id(), at(), Arc::<str>::from(text));
+    let outcome = Arc::new(Outcome::Cancelled { reason: text.into() });
+    let approvals = vec![approval_id()];
+    vec![
+        Entry::RunStarted {
+            run_id,
+            at,
+            policy_set: said.clone(),
+            deadline: at,
+            tenant: said.clone(),
+            subject: said.clone(),
+            agent: said.clone(),
+        },
+        Entry::RunWaiting { run_id, at, wake_at: at, approvals, gathers: Vec::new() },
+        Entry::RunResumed { run_id, at, policy_set: said, deadline: at, records: 4, messages: 2 },
+        Entry::Outcome { run_id, at, outcome },
+        Entry::RunEnd { run_id, at, records: 9, messages: 4, duration_us: 1 },
+    ]
+}
+
+fn of_approvals(text: &str) -> Vec<Entry> {
+    let (run_id, message_id, approval_id) = (run_id(), message_id(), approval_id());
+    let (at, said) = (at(), Arc::<str>::from(text));
+    vec![
         Entry::ApprovalRequested {
             run_id,
             message_id,
             approval_id,
             at,
-            digest,
-            policy,
-            policy_version,
-            policy_set: policy_set.clone(),
-            requirement,
+            digest: Hash::ZERO,
+            policy: said.clone(),
+            policy_version: said.clone(),
+            policy_set: said,
+            requirement: Requirement::default(),
             expires_at: at,
         },
         Entry::ApprovalDecided {
@@ -115,17 +154,6 @@ fn entries(text: &str) -> Vec<Entry> {
             status: Status::Withdrawn,
             decisions: Vec::new(),
         },
-        Entry::Effect { run_id, message_id, tool, at, effect },
-        Entry::RunWaiting {
-            run_id,
-            at,
-            wake_at: at,
-            approvals: vec![approval_id],
-            gathers: vec![],
-        },
-        Entry::RunResumed { run_id, at, policy_set, deadline: at, records: 4, messages: 2 },
-        Entry::Outcome { run_id, at, outcome },
-        Entry::RunEnd { run_id, at, records: 9, messages: 4, duration_us: 1 },
     ]
 }
 

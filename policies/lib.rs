@@ -22,7 +22,7 @@ pub mod source;
 pub mod surroundings;
 
 pub use report::{check, explain, test};
-pub use rules::Problem;
+pub use rules::{Problem, nearest};
 pub use source::{Error as LoadError, Source};
 pub use surroundings::Surroundings;
 

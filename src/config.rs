@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
+use serde::Deserialize;
 
 use crate::auditor::keys::FILE;
 use crate::storage::{self, Storage};
 
 pub(crate) mod duration;
 mod file;
+mod layers;
 
 use file::File;
+pub use layers::{Setting, Source};
 
 /// The defaults and the reference: the text of `config/genie.toml`.
 pub const REFERENCE: &str = include_str!("../config/genie.toml");
@@ -90,6 +93,14 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// A variable of the environment says something that its setting cannot be.
+    #[error("{variable}: {problem}")]
+    Environment {
+        /// The variable.
+        variable: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Config {
@@ -98,10 +109,53 @@ impl Config {
     /// # Errors
     /// [`Error`] names the file and, for a wrong setting, its line.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let shown = path.display().to_string();
-        let text =
-            read(path).map_err(|source| Error::Unreadable { path: shown.clone(), source })?;
-        let mut config = Self::with(&shown, &text)?;
+        Ok(Self::in_force(Some(path), |_| None)?.0)
+    }
+
+    /// The defaults with a file laid over them, if one is given, and then what `environment` says
+    /// of each variable; with where each setting comes from, in the order of [`REFERENCE`].
+    ///
+    /// The variable of `limits.hops_max` is `GENIE_LIMITS_HOPS_MAX`, and so on; an empty one says
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error`] names the file and line, or the variable.
+    pub fn in_force(
+        path: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Vec<Setting>), Error> {
+        let (mut config, mut settings) = (Self::default(), layers::defaults());
+        if let Some(path) = path {
+            let shown = path.display().to_string();
+            let text =
+                read(path).map_err(|source| Error::Unreadable { path: shown.clone(), source })?;
+            config = Self::of_file(path, &shown, &text)?;
+            layers::lay_file(&mut settings, &shown, &text);
+        }
+        for setting in &mut settings {
+            let variable = setting.variable();
+            let Some(text) = environment(&variable).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let value = layers::read(setting, &text);
+            let file = File::deserialize(layers::alone(&setting.key, value.clone()));
+            let file = file.map_err(|error| Error::Environment {
+                variable: variable.clone(),
+                problem: error.message().replace('\n', ", "),
+            })?;
+            file.apply(&mut config);
+            (setting.value, setting.source) = (value, Source::Environment(variable));
+        }
+        let storage = settings.iter_mut().find(|setting| setting.key == "storage");
+        if let (Some(setting), Storage::Database(_)) = (storage, &config.storage) {
+            setting.value = toml::Value::String(config.storage.setting());
+        }
+        Ok((config, settings))
+    }
+
+    /// The settings of a file, whose relative paths are those of its directory.
+    fn of_file(path: &Path, shown: &str, text: &str) -> Result<Self, Error> {
+        let mut config = Self::with(shown, text)?;
         if let (Some(policies), Some(directory)) = (&mut config.policies, path.parent()) {
             *policies = directory.join(&*policies);
         }

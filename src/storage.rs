@@ -43,6 +43,17 @@ impl Storage {
         }
     }
 
+    /// The setting that says so, without the password that a URL may hold.
+    #[must_use]
+    pub fn setting(&self) -> String {
+        match self {
+            Self::Unset => String::new(),
+            Self::Memory => "memory".to_owned(),
+            Self::Directory(path) => path.display().to_string(),
+            Self::Database(_) => format!("{self:?}"),
+        }
+    }
+
     /// The database; `None` is the memory.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
@@ -66,12 +77,13 @@ impl Storage {
 }
 
 /// Where the environment says that the command line keeps runs: `GENIE_DATABASE`, a URL, or
-/// `GENIE_DATA`, a directory.
+/// `GENIE_DATA`, a directory; with the variable that says so.
 #[must_use]
-pub fn of_environment() -> Option<Storage> {
+pub fn of_environment() -> Option<(&'static str, Storage)> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let url = set("GENIE_DATABASE").and_then(|url| url.into_string().ok());
-    url.map(Storage::Database).or_else(|| Some(Storage::Directory(set("GENIE_DATA")?.into())))
+    url.map(|url| ("GENIE_DATABASE", Storage::Database(url)))
+        .or_else(|| Some(("GENIE_DATA", Storage::Directory(set("GENIE_DATA")?.into()))))
 }
 
 /// The directory in which the command line keeps runs unless it is told otherwise: `genie` in the

@@ -1,6 +1,6 @@
-//! `--config FILE`: settings over the built-in ones, strict about every one of them.
+//! Settings by file and environment: laid over the built-in ones, strict about every one of them.
 
-use crate::program::{Files, genie};
+use crate::program::{Files, genie, genie_with};
 
 #[test]
 fn a_setting_takes_effect() {
@@ -47,4 +47,72 @@ fn rules_that_are_not_there_are_named() {
     let ended = genie(&["--config", &path, "run"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     assert!(ended.complaint().contains("nowhere"), "{}", ended.stderr);
+}
+
+#[test]
+fn every_setting_is_shown_with_where_it_comes_from() {
+    let files = Files::new();
+    let path = files.write("genie.toml", "home_region = \"de\"\n[limits]\nhops_max = 3\n");
+    let variables = [("GENIE_LIMITS_HOPS_MAX", "7"), ("GENIE_USER_CLEARANCE_CATEGORIES", "a, b")];
+    let shown = genie_with(&variables, &["--config", &path, "--memory", "config", "print"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    let line = |key: &str| {
+        let line = shown.stdout.lines().find(|line| line.starts_with(&format!("{key} = ")));
+        line.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("home_region"), format!("home_region = \"de\" # {path}:1"));
+    assert_eq!(line("hops_max"), "hops_max = 7 # GENIE_LIMITS_HOPS_MAX");
+    assert_eq!(line("categories"), "categories = [\"a\", \"b\"] # GENIE_USER_CLEARANCE_CATEGORIES");
+    assert_eq!(line("storage"), "storage = \"memory\" # --memory");
+    assert_eq!(line("lease"), "lease = \"10s\" # default");
+
+    // What is printed is itself a settings file with the same meaning.
+    let printed = files.write("printed.toml", &shown.stdout);
+    let again = genie(&["--config", &printed, "config", "print", "--json"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    let settings = again["settings"].as_array().unwrap();
+    let hops = settings.iter().find(|setting| setting["key"] == "limits.hops_max").unwrap();
+    assert_eq!(hops["value"], 7);
+    assert_eq!(hops["source"]["kind"], "file");
+    assert_eq!(hops["variable"], "GENIE_LIMITS_HOPS_MAX");
+}
+
+#[test]
+fn a_password_is_not_shown_among_the_settings() {
+    let url = "postgres://genie:hunter2@db/genie";
+    for arguments in [vec!["config", "print"], vec!["config", "print", "--json"]] {
+        let by_variable = genie_with(&[("GENIE_STORAGE", url), ("GENIE_DATA", "")], &arguments);
+        let by_option = genie(&[&["--database", url], &arguments[..]].concat());
+        for shown in [by_variable, by_option] {
+            assert!(shown.stdout.contains("postgres://db/genie"), "{}", shown.stdout);
+            assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_variable_takes_effect_and_a_wrong_one_is_named() {
+    let ended = genie_with(&[("GENIE_LIMITS_MESSAGES_PER_RUN_MAX", "2")], &["--memory", "run"]);
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    assert!(ended.complaint().contains("`messages_per_run_max` of 2"), "{}", ended.stderr);
+    for (variable, text, said) in [
+        ("GENIE_LIMITS_HOPS_MAX", "many", "expected a whole number from 1 to 65535"),
+        ("GENIE_LEASE", "soon", "`soon` is not a duration"),
+    ] {
+        let ended = genie_with(&[(variable, text)], &["config", "check"]);
+        assert_eq!(ended.code, 2, "{}", ended.stdout);
+        assert!(ended.complaint().contains(&format!("{variable}: ")), "{}", ended.stderr);
+        assert!(ended.complaint().contains(said), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_found_by_check() {
+    let sound = genie_with(&[("GENIE_LEASE", "20s")], &["config", "check"]);
+    assert_eq!(sound.code, 0, "{}{}", sound.stdout, sound.stderr);
+    let unknown = genie_with(&[("GENIE_LIMIT_HOPS_MAX", "3")], &["config", "check"]);
+    assert_eq!(unknown.code, 1);
+    let said = "`GENIE_LIMIT_HOPS_MAX` is no setting; did you mean `GENIE_LIMITS_HOPS_MAX`?";
+    assert!(unknown.stdout.contains(said), "{}", unknown.stdout);
 }

@@ -52,6 +52,13 @@ pub(crate) fn genie(arguments: &[&str]) -> Ended {
     Ended::of(command(arguments).output().unwrap(), arguments)
 }
 
+/// As [`genie`], with these variables in its environment.
+pub(crate) fn genie_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let mut command = command(arguments);
+    command.envs(variables.iter().copied());
+    Ended::of(command.output().unwrap(), arguments)
+}
+
 /// As [`genie`], over the runs in this directory.
 pub(crate) fn genie_in(data: &Path, arguments: &[&str]) -> Ended {
     Ended::of(command_in(data, arguments).output().unwrap(), arguments)

@@ -45,12 +45,15 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// Writes the 27 bytes of `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+    /// How long the text of every moment is.
+    pub(crate) const TEXT_BYTES: usize = 27;
+
+    /// Writes `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
     ///
     /// Two of these stand in every record, so this avoids the general formatter. The date
     /// arithmetic is the days-to-civil algorithm over 400-year eras (H. Hinnant, "chrono-Compatible
     /// Low-Level Date Algorithms"); a test compares it with the `time` crate.
-    fn write(self, out: &mut [u8; 27]) {
+    pub(crate) fn write(self, out: &mut [u8; Self::TEXT_BYTES]) {
         let micros = self.0.rem_euclid(1_000_000);
         let seconds_total = self.0.div_euclid(1_000_000);
         let (days, seconds) = (seconds_total.div_euclid(86_400), seconds_total.rem_euclid(86_400));
@@ -85,7 +88,7 @@ fn put(digits: &mut [u8], mut value: i64) {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; 27];
+        let mut buffer = [0; Self::TEXT_BYTES];
         self.write(&mut buffer);
         formatter.write_str(std::str::from_utf8(&buffer).map_err(|_| fmt::Error)?)
     }
@@ -93,7 +96,7 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut buffer = [0; 27];
+        let mut buffer = [0; Self::TEXT_BYTES];
         self.write(&mut buffer);
         serializer.serialize_str(std::str::from_utf8(&buffer).map_err(serde::ser::Error::custom)?)
     }

@@ -110,6 +110,17 @@ pub(crate) struct Slot {
     seen: Option<Arc<Label>>,
 }
 
+/// Whether a run is in the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    #[default]
+    Memory,
+    /// It is about to leave; nobody goes on meanwhile.
+    Leaving,
+    /// It has left; whoever still holds this holds an empty shell.
+    Gone,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     ended: bool,
@@ -125,10 +136,7 @@ pub(crate) struct State {
     pub(crate) root: Option<Wait>,
     /// A recovery is filling the queues: nobody stalls until it is done.
     held: bool,
-    /// The run is about to leave the memory; nobody goes on meanwhile.
-    parking: bool,
-    /// The run has left the memory; whoever still holds this holds an empty shell.
-    left: bool,
+    place: Place,
     /// How the run is to end, decided while it was being parked.
     after_parking: Option<Outcome>,
 }

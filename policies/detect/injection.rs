@@ -67,6 +67,8 @@ pub struct Phrases {
     opens: Vec<Opens>,
     worded: Vec<Phrase>,
     words: HashMap<Vec<u8>, u16>,
+    /// Which lengths the known words have, as bits, for each first letter.
+    lengths: [u32; 256],
 }
 
 /// What a pattern of the gate stands for.
@@ -122,7 +124,12 @@ impl Phrases {
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(&reader.gate)?;
-        Ok(Self { gate, opens: reader.opens, worded: reader.worded, words: reader.words })
+        let Reader { opens, worded, words, .. } = reader;
+        let mut lengths = [0; 256];
+        for word in words.keys() {
+            lengths[usize::from(word[0])] |= 1 << word.len();
+        }
+        Ok(Self { gate, opens, worded, words, lengths })
     }
 
     /// How many phrases it has.
@@ -168,13 +175,12 @@ impl Phrases {
     fn tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::new();
         let mut ordinal = 0;
-        let mut buffer = [0; WORD_MAX];
         let mut rest = text;
-        while let Some(start) = rest.find(is_inside) {
+        while let Some(start) = until(rest, true) {
             let word = &rest[start..];
-            let length = word.find(|character| !is_inside(character)).unwrap_or(word.len());
+            let length = until(word, false).unwrap_or(word.len());
             rest = &word[length..];
-            if let Some(word) = self.known(&word[..length], &mut buffer) {
+            if let Some(word) = self.known(&word[..length]) {
                 let colon = rest.trim_start().starts_with(':');
                 tokens.push(Token { ordinal, word, colon });
             }
@@ -184,16 +190,47 @@ impl Phrases {
     }
 
     /// The id of `word`, if it is one of the table's; all of those are ASCII in lower case.
-    fn known(&self, word: &str, buffer: &mut [u8; WORD_MAX]) -> Option<u16> {
-        let mut length = 0;
-        for byte in word.bytes().filter(u8::is_ascii_alphanumeric) {
-            *buffer.get_mut(length)? = byte.to_ascii_lowercase();
-            length += 1;
+    fn known(&self, word: &str) -> Option<u16> {
+        let letters = || word.bytes().filter(u8::is_ascii_alphanumeric);
+        // Nearly every word is told from the table's by how it begins and how long it is.
+        let first = letters().next()?.to_ascii_lowercase();
+        let length = letters().count();
+        if length > WORD_MAX || self.lengths[usize::from(first)] >> length & 1 == 0 {
+            return None;
         }
-        let letters = buffer.get(..length)?;
-        self.words.get(letters).copied()
+        let mut buffer = [0; WORD_MAX];
+        for (lower, letter) in buffer.iter_mut().zip(letters()) {
+            *lower = letter.to_ascii_lowercase();
+        }
+        self.words.get(&buffer[..length]).copied()
     }
 }
+
+/// Where in `text` the first character stands that is inside of a word, or that is not.
+fn until(text: &str, inside: bool) -> Option<usize> {
+    let class = if inside { INSIDE } else { OUTSIDE };
+    let looked_for = |byte: &u8| CLASSES[usize::from(*byte)] & (class | BEYOND_ASCII) != 0;
+    let at = text.as_bytes().iter().position(looked_for)?;
+    if text.as_bytes()[at].is_ascii() {
+        return Some(at);
+    }
+    text[at..].find(|character| is_inside(character) == inside).map(|more| at + more)
+}
+
+const INSIDE: u8 = 1;
+const OUTSIDE: u8 = 2;
+const BEYOND_ASCII: u8 = 4;
+
+/// What [`is_inside`] says of each byte, as far as one byte can tell.
+const CLASSES: [u8; 256] = {
+    let (mut classes, mut byte) = ([BEYOND_ASCII; 256], 0u8);
+    while byte < 128 {
+        let inside = byte.is_ascii_alphanumeric() || byte == b'\'';
+        classes[byte as usize] = if inside { INSIDE } else { OUTSIDE };
+        byte += 1;
+    }
+    classes
+};
 
 /// Whether a word goes on with this character.
 fn is_inside(character: char) -> bool {

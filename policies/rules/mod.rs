@@ -41,7 +41,7 @@ use serde::Serialize;
 use crate::payload;
 
 pub(crate) use parse::{content_version, line_at, toml_problem};
-pub(crate) use schema::nearest;
+pub use schema::nearest;
 
 /// What the id of every rule begins with, so that a rule is told from a built-in check.
 pub const ID_PREFIX: &str = "rule/";

@@ -11,7 +11,7 @@ use genie_core::Agent;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::storage::{self, Storage};
 
 mod agents;
@@ -19,6 +19,7 @@ mod approvals;
 mod audit;
 mod bench;
 mod complaint;
+mod config;
 mod data;
 mod db;
 mod follow;
@@ -49,7 +50,7 @@ Exit codes:
 #[command(name = "genie", version, about, after_help = EXIT_CODES)]
 struct Cli {
     /// Settings to lay over the built-in ones; `config/genie.toml` lists them all.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "GENIE_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     storage: StorageArgs,
@@ -78,18 +79,29 @@ struct StorageArgs {
 
 impl StorageArgs {
     /// Lays what is given over the settings; the command line keeps runs unless told otherwise.
-    fn apply(self, config: &mut Config) {
+    /// Gives who said so, if it is not the settings.
+    fn apply(self, config: &mut Config) -> Option<Source> {
         if self.memory {
             config.storage = Storage::Memory;
-        } else if let Some(directory) = self.data {
-            config.storage = Storage::Directory(directory);
-        } else if let Some(url) = self.database {
-            config.storage = Storage::Database(url);
-        } else if let Some(storage) = storage::of_environment() {
-            config.storage = storage;
-        } else if config.storage == Storage::Unset {
-            config.storage = storage::directory().map_or(Storage::Memory, Storage::Directory);
+            return Some(Source::Option("--memory"));
         }
+        if let Some(directory) = self.data {
+            config.storage = Storage::Directory(directory);
+            return Some(Source::Option("--data"));
+        }
+        if let Some(url) = self.database {
+            config.storage = Storage::Database(url);
+            return Some(Source::Option("--database"));
+        }
+        if let Some((variable, storage)) = storage::of_environment() {
+            config.storage = storage;
+            return Some(Source::Environment(variable.to_owned()));
+        }
+        if config.storage == Storage::Unset {
+            config.storage = storage::directory().map_or(Storage::Memory, Storage::Directory);
+            return Some(Source::Default);
+        }
+        None
     }
 }
 
@@ -119,6 +131,8 @@ enum Command {
     Replay(replay::Args),
     /// Bring the tables of the database up to date, and see what they hold.
     Db(db::Args),
+    /// Show the settings in force and where each comes from.
+    Config(config::Args),
     /// Show who is registered and who takes what from whom.
     Agents(agents::Args),
     /// Check, test and explain the policies.
@@ -152,12 +166,16 @@ fn log() {
 
 impl Cli {
     fn run(self, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::default(),
-        };
-        self.storage.apply(&mut config);
-        config.checkpoint_key = self.checkpoint_key.or(config.checkpoint_key);
+        let (mut config, mut settings) =
+            Config::in_force(self.config.as_deref(), config::of_environment)?;
+        if let Some(source) = self.storage.apply(&mut config) {
+            config::overrule(&mut settings, "storage", &config.storage.setting(), source);
+        }
+        if let Some(key) = self.checkpoint_key {
+            let source = Source::Option("--checkpoint-key");
+            config::overrule(&mut settings, "checkpoint_key", &key.to_string_lossy(), source);
+            config.checkpoint_key = Some(key);
+        }
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
             Command::Resume(args) => resume::main(&args, &config, agents),
@@ -166,6 +184,7 @@ impl Cli {
             Command::Audit(args) => audit::main(&args, &config),
             Command::Replay(args) => replay::main(&args, &config, agents),
             Command::Db(args) => db::main(&args, &config),
+            Command::Config(args) => config::main(&args, &settings),
             Command::Agents(args) => agents::main(&args, agents),
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),

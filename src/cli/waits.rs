@@ -85,7 +85,8 @@ pub(crate) fn commands(config: &Config, approval: &Approval) -> String {
 
 /// A command of this program, over the same runs as this one.
 pub(crate) fn command(config: &Config, words: &str) -> String {
-    let unsaid = storage::of_environment().or_else(|| storage::directory().map(Storage::Directory));
+    let said = storage::of_environment().map(|(_, storage)| storage);
+    let unsaid = said.or_else(|| storage::directory().map(Storage::Directory));
     let place = match &config.storage {
         storage if unsaid.as_ref() == Some(storage) => String::new(),
         Storage::Directory(path) => format!("--data {} ", quoted(&path.display().to_string())),

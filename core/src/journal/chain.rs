@@ -34,10 +34,14 @@ impl Hash {
             return None;
         }
         let mut bytes = [0; 32];
+        // What is no digit is told at the end, by the bits that no digit has.
+        let mut all = 0;
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            all |= high | low;
+            *byte = high << 4 | low & 15;
         }
-        Some(Self(bytes))
+        (all < 16).then_some(Self(bytes))
     }
 
     fn write(self, out: &mut [u8; 64]) {
@@ -49,13 +53,15 @@ impl Hash {
     }
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// The value of each lower-case hex digit; 255 for what is none.
+const NIBBLES: [u8; 256] = {
+    let (mut nibbles, mut value) = ([255; 256], 0);
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    nibbles
+};
 
 impl fmt::Display for Hash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

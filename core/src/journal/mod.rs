@@ -14,6 +14,7 @@ pub mod steps;
 pub mod store;
 pub mod verify;
 
+mod text;
 pub(crate) mod writer;
 
 mod facts;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::chain::{Hash, Head, seal};
 use super::record::{Entry, Record};
 use super::store::Journal;
+use super::text;
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::ids::RunId;
@@ -238,7 +239,7 @@ fn written<const N: usize, T>(
     buffer.clear();
     let mut ends = [0; N];
     for (end, entry) in ends.iter_mut().zip(&entries) {
-        serde_json::to_writer(&mut buffer, entry).map_err(|error| Failure::Journal {
+        text::write(entry, &mut buffer).map_err(|error| Failure::Journal {
             reason: format!("an entry has no JSON form: {error}"),
         })?;
         *end = buffer.len();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use super::{Run, SlotId, State};
+use super::{Place, Run, SlotId, State};
 use crate::activation::Wake;
 use crate::approval::{self, Approval, ApprovalId, Status};
 use crate::failure::Failure;
@@ -21,10 +21,10 @@ impl Run {
     pub(crate) async fn end(self: &Arc<Self>, outcome: Outcome) {
         let left = {
             let mut state = self.state();
-            if state.parking && !state.left {
+            if state.place == Place::Leaving {
                 return self.end_later(&mut state, outcome);
             }
-            state.left
+            state.place == Place::Gone
         };
         if left {
             // Only the shell of the run is here; it is parked, or somebody has taken it up.
@@ -45,7 +45,7 @@ impl Run {
     pub(crate) async fn finish(self: &Arc<Self>, outcome: Outcome, by: Option<SlotId>) {
         let (sender, actors) = {
             let mut state = self.state();
-            if state.parking && !state.ended {
+            if state.place == Place::Leaving && !state.ended {
                 return self.end_later(&mut state, outcome);
             }
             if std::mem::replace(&mut state.ended, true) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Run, State, WaitFor};
+use super::{Place, Run, State, WaitFor};
 use crate::approval::ApprovalId;
 use crate::clock::Timestamp;
 use crate::journal::Entry;
@@ -66,7 +66,7 @@ impl Run {
         }
         let after = {
             let mut state = self.state();
-            state.left = true;
+            state.place = Place::Gone;
             state.after_parking.take()
         };
         if let Some(outcome) = after {
@@ -105,7 +105,7 @@ impl Run {
         if approvals.is_empty() {
             wake_at = wake_at.min(self.deadline);
         }
-        state.parking = true;
+        state.place = Place::Leaving;
         Some(Plan { wake_at, approvals, gathers })
     }
 
@@ -118,7 +118,7 @@ impl Run {
         }
         let (after, root) = {
             let mut state = self.state();
-            state.parking = false;
+            state.place = Place::Memory;
             for slot in &state.slots {
                 slot.notify.notify_one();
             }
@@ -137,7 +137,7 @@ impl Run {
     pub(crate) async fn has_left(&self) -> bool {
         loop {
             let moved = self.moved.notified();
-            if self.ended.is_cancelled() || !self.state().parking {
+            if self.ended.is_cancelled() || self.state().place != Place::Leaving {
                 return self.ended.is_cancelled();
             }
             moved.await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Run, Slot, SlotId, State};
+use super::{Place, Run, Slot, SlotId, State};
 use crate::approval::ApprovalId;
 use crate::clock::Timestamp;
 use crate::ids::MessageId;
@@ -90,7 +90,7 @@ impl Run {
                     return Waited::Ended;
                 }
                 let mut park = false;
-                if !state.parking {
+                if state.place == Place::Memory {
                     state.slots[slot_id.0].inbox.blocked = None;
                     if let Some(found) = ready(&mut state) {
                         return Waited::Ready(found);
@@ -104,7 +104,7 @@ impl Run {
                     state.slots[slot_id.0].inbox.blocked = Some(wait);
                     park = state.rest(&self.shared);
                 }
-                (park, state.parking)
+                (park, state.place != Place::Memory)
             };
             if park {
                 self.park_soon();
@@ -126,7 +126,7 @@ impl State {
     pub(super) fn unblock(&mut self, index: usize, on: impl Fn(WaitFor) -> bool) {
         let slot = &mut self.slots[index];
         if slot.inbox.blocked.is_some_and(|wait| on(wait.on)) {
-            if !self.parking {
+            if self.place == Place::Memory {
                 slot.inbox.blocked = None;
             }
             slot.notify.notify_one();
@@ -151,7 +151,7 @@ impl State {
     /// told so: the newest, since the older ones may wait for it. If someone waits for the outside,
     /// nobody waits in vain; `true` then says that the run is to be parked.
     pub(super) fn rest(&mut self, shared: &Shared) -> bool {
-        if self.held || self.parking || self.slots.iter().any(Slot::can_progress) {
+        if self.held || self.place != Place::Memory || self.slots.iter().any(Slot::can_progress) {
             return false;
         }
         if self.root.is_some() {

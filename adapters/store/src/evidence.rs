@@ -85,6 +85,8 @@ pub struct RawLink {
 
 const RUN: &str = "SELECT run_id, tenant, subject, agent, status, started_at, ended_at FROM runs";
 
+type ApprovalRow = (Vec<u8>, String, Vec<u8>, String, i64, i64, String);
+
 type RunRow = (Vec<u8>, String, String, String, String, i64, Option<i64>);
 
 fn run((run_id, tenant, subject, agent, status, started_at, ended_at): RunRow) -> RawRun {
@@ -148,7 +150,7 @@ impl Checkpoints {
     pub async fn raw_approvals(&self, after: &[u8], limit: u64) -> Result<Vec<RawApproval>, Error> {
         let sql = "SELECT id, tenant, run_id, status, requested_at, revision, document \
                    FROM approvals WHERE id > $1 ORDER BY id LIMIT $2";
-        let found: Vec<(Vec<u8>, String, Vec<u8>, String, i64, i64, String)> = on!(&self.pools.read, pool => {
+        let found: Vec<ApprovalRow> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(after);
             query.bind(rows::number(limit)).fetch_all(pool).await
         })?;

@@ -72,36 +72,38 @@ fn values(rows: usize, parameters: usize) -> String {
     format!("(VALUES {}) AS given", vec![row; rows].join(","))
 }
 
+/// The statements for what is beside the records.
+fn beside() -> String {
+    let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
+    let (starts, changes) = (values(RUNS, OF_START), values(RUNS, OF_CHANGE));
+    format!(
+        "INSERT INTO blobs (tenant, subject, sha256, bytes, content) \
+         SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
+         INSERT INTO run_blobs (run_id, sha256, label) \
+         SELECT * FROM {links} WHERE column1 IS NOT NULL \
+         ON CONFLICT DO UPDATE SET label = excluded.label; \
+         INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
+         tenant, subject, agent, started_at) \
+         SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
+         UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
+         owner_chain = column5, owner_epoch = column6 FROM {changes} \
+         WHERE runs.run_id = column1; "
+    )
+}
+
 impl Whole {
     fn new(records: usize, more: bool) -> Self {
         let rows = values(records, OF_RECORD);
-        let mut text = format!(
+        let more_text = if more { beside() } else { String::new() };
+        // A row comes only if all before it was done.
+        let text = format!(
             "BEGIN IMMEDIATE; \
              UPDATE chains SET head_seq = ?, head_hash = ? \
              WHERE id = ? AND epoch = ? AND head_seq = ?; \
              INSERT INTO records (chain, seq, run_id, number, hash, body) \
              SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ?), given.* \
-             FROM {rows} WHERE column1 IS NOT NULL; "
+             FROM {rows} WHERE column1 IS NOT NULL; {more_text}COMMIT; SELECT 1"
         );
-        if more {
-            let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
-            let (starts, changes) = (values(RUNS, OF_START), values(RUNS, OF_CHANGE));
-            text += &format!(
-                "INSERT INTO blobs (tenant, subject, sha256, bytes, content) \
-                 SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
-                 INSERT INTO run_blobs (run_id, sha256, label) \
-                 SELECT * FROM {links} WHERE column1 IS NOT NULL \
-                 ON CONFLICT DO UPDATE SET label = excluded.label; \
-                 INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
-                 tenant, subject, agent, started_at) \
-                 SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
-                 UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
-                 owner_chain = column5, owner_epoch = column6 FROM {changes} \
-                 WHERE runs.run_id = column1; "
-            );
-        }
-        // A row comes only if all before it was done.
-        text += "COMMIT; SELECT 1";
         Self { records, more, text: text.into() }
     }
 

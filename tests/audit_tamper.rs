@@ -406,3 +406,81 @@ fn what_stands_beside_the_records_must_follow_from_them() {
     );
     copy.found(&[], "unfounded", None);
 }
+
+#[test]
+fn a_label_that_was_lowered_is_found() {
+    for (label, what) in [
+        // Of what a step stored, and of what came with the request.
+        (
+            "'{\"classification\":\"public\"}'",
+            "sha256 IN (SELECT unhex(body ->> 'blob') FROM records)",
+        ),
+        (
+            "'{}'",
+            "sha256 NOT IN (SELECT unhex(body ->> 'blob') FROM records \
+          WHERE body ->> 'call' = 'store')",
+        ),
+        ("replace(label, 'personal', 'other')", "label LIKE '%personal%'"),
+        ("replace(label, '\"in\"', '\"eu\"')", "label LIKE '%\"in\"%'"),
+        ("'none'", "true"),
+    ] {
+        check(&format!("UPDATE run_blobs SET label = {label} WHERE {what}"), "unfounded", None);
+    }
+}
+
+/// A data directory with one payment that was approved and one that waits.
+fn approvals() -> &'static Path {
+    static APPROVALS: OnceLock<(Files, PathBuf)> = OnceLock::new();
+    let (_, data) = APPROVALS.get_or_init(|| {
+        let files = Files::new();
+        let data = files.path("data");
+        let waits = || {
+            assert_eq!(genie_in(&data, &["run", "--demo", "approval", "--quiet"]).code, 3);
+            let list = genie_in(&data, &["approvals", "list", "--json"]).json();
+            let list = list.as_array().or_else(|| list["approvals"].as_array()).unwrap().clone();
+            list[0]["id"].as_str().unwrap().to_owned()
+        };
+        let first = waits();
+        assert_eq!(genie_in(&data, &["approvals", "approve", &first, "--as", "asha"]).code, 0);
+        waits();
+        (files, data)
+    });
+    data
+}
+
+#[test]
+fn an_approval_that_is_not_as_it_was_asked_for_or_decided_is_found() {
+    let copy = Copy::of(approvals());
+    assert_eq!(copy.genie(&["audit", "verify"]).code, 0, "what nobody has touched");
+    for sql in [
+        // What a human sees.
+        "UPDATE approvals SET document = json_set(document, '$.arguments.amount_minor', 1)",
+        "UPDATE approvals SET document = json_set(document, '$.requester', 'mallory')",
+        "UPDATE approvals SET document = json_set(document, '$.to', 'tool:another')",
+        "UPDATE approvals SET document = json_set(document, '$.reason', 'it is all right')",
+        "UPDATE approvals SET document = json_set(document, '$.requirement.requester_may', \
+         json('true'))",
+        "UPDATE approvals SET document = json_set(document, '$.subject', 'unknown_effect')",
+        "UPDATE approvals SET document = json_set(document, '$.digest', hex(zeroblob(32)))",
+        // Who decided, and what.
+        "UPDATE approvals SET document = json_set(document, '$.decisions[0].by', 'mallory') \
+         WHERE status = 'approved'",
+        "UPDATE approvals SET status = 'rejected', document = json_set(document, '$.status', \
+         'rejected') WHERE status = 'approved'",
+        "UPDATE approvals SET status = 'approved', document = json_set(document, '$.status', \
+         'approved') WHERE status = 'pending'",
+        // The row.
+        "UPDATE approvals SET status = 'approved' WHERE status = 'pending'",
+        "UPDATE approvals SET tenant = 'another'",
+        "UPDATE approvals SET revision = revision + 1",
+        "UPDATE approvals SET run_id = (SELECT MAX(run_id) FROM runs) WHERE status = 'approved'",
+        "UPDATE approvals SET id = randomblob(16) WHERE status = 'pending'",
+        "UPDATE approvals SET document = '{}'",
+        "DELETE FROM approvals WHERE status = 'approved'",
+        "DELETE FROM approvals WHERE status = 'pending'",
+    ] {
+        let copy = Copy::of(approvals());
+        copy.edit(sql);
+        copy.found(&[], "unfounded", None);
+    }
+}

@@ -85,7 +85,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    fn of(output: Output, arguments: &[&str]) -> Self {
+    pub(crate) fn of(output: Output, arguments: &[&str]) -> Self {
         let ended = Self {
             code: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for Classification {
 }
 
 /// The label of one message or blob.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Label {
     /// How far the content may travel.

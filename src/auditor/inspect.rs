@@ -14,6 +14,7 @@ use genie_core::journal::chain::{Hash, Head, seal};
 use genie_store::{AuditError, BlobKey, ChainInfo, Checkpoints, RawRun};
 
 use super::blame::{Deed, Fault, blame};
+use super::claims::Claims;
 use super::keys;
 use super::log;
 use super::records::{Bad, Item, Range, Reader};
@@ -93,8 +94,8 @@ pub(crate) async fn inspect(
     // Read after the last records: whatever was written in between, these are not behind.
     let chains = store.chains().await?;
     let todo: u64 = chains.iter().map(|chain| chain.head.seq).sum();
-    let mut inspection =
-        Inspection { store, census: Census::default(), walks: Vec::new(), done: 0, todo };
+    let (census, claims) = (Census::default(), Claims::default());
+    let mut inspection = Inspection { store, census, claims, walks: Vec::new(), done: 0, todo };
     for chain in &chains {
         let last = lasts.get(&chain.chain).copied().unwrap_or(0);
         if last > chain.head.seq {
@@ -107,7 +108,7 @@ pub(crate) async fn inspect(
         inspection.walk(at, chain.head, &mut progress).await?;
     }
     inspection.walks.iter().try_for_each(Walk::has_all)?;
-    inspection.runs(&mut progress).await?;
+    inspection.tables(&mut progress).await?;
     let blobs = blobs(store).await?;
     let Inspection { census, walks, done, .. } = inspection;
     let chains = walks.iter().map(Walk::verified).collect();
@@ -210,6 +211,7 @@ impl Signed {
 struct Inspection<'a> {
     store: &'a Checkpoints,
     census: Census,
+    claims: Claims,
     walks: Vec<Walk>,
     done: u64,
     todo: u64,
@@ -279,6 +281,7 @@ impl Inspection<'_> {
         let chain = walk.chain;
         let run = facts.run_id;
         let place = genie_core::journal::census::Place { chain, seq };
+        self.claims.note(run, &facts.mark);
         let counted = self.census.count(place, facts).map_err(|problem| Fault {
             run: Some(run),
             ..Fault::at(chain, seq, Deed::Miscounted, problem)
@@ -348,12 +351,15 @@ impl Inspection<'_> {
         }
     }
 
-    /// Compares the table of runs with what follows from the records.
-    async fn runs(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), Error> {
+    /// Compares the tables with what follows from the records.
+    async fn tables(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), Error> {
         let mut round = 0;
         loop {
             let found = match self.whole() {
-                Ok(()) => self.projections().await?,
+                Ok(()) => match self.projections().await? {
+                    None => self.claims.check(self.store, &self.census).await?,
+                    found => found,
+                },
                 Err(fault) => Some(fault),
             };
             let Some(fault) = found else { return Ok(()) };

@@ -156,7 +156,7 @@ pub(crate) async fn export_run(
 }
 
 /// Joins places that follow each other: the first of each with the number of its last.
-fn neighbours(places: &[(i64, u64)]) -> Vec<((i64, u64), u64)> {
+pub(super) fn neighbours(places: &[(i64, u64)]) -> Vec<((i64, u64), u64)> {
     let mut spans: Vec<((i64, u64), u64)> = Vec::new();
     for (chain, seq) in places {
         match spans.last_mut() {

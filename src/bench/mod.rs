@@ -4,6 +4,7 @@
 //! taken in the same run and travel better.
 
 mod agents;
+mod audit;
 mod bus;
 mod durable;
 mod finance;
@@ -93,6 +94,7 @@ pub(crate) const SCENARIOS: &[&str] = &[
     "recovery",
     "waiting",
     "conversation",
+    "audit",
 ];
 
 /// Measures one scenario in this process.
@@ -117,6 +119,7 @@ pub(crate) async fn measure(
         "recovery" => recovery::unfinished().await,
         "waiting" => recovery::parked().await,
         "conversation" => recovery::conversation().await,
+        "audit" => audit::proofs(agents).await,
         unknown => anyhow::bail!("`{unknown}` is not a scenario; try {}", SCENARIOS.join(", ")),
     }
 }

@@ -118,8 +118,11 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
     }
     took.sort_unstable();
     bench.running.drain().await;
+    let stored = std::fs::metadata(directory.0.join("data/genie.db"))?.len();
+    let on_disk = stored as f64 / f64::from(PARKED_RUNS) / 1_024.0;
     Ok(vec![
         Figure::new("memory of a run parked on disk", each, "bytes").at_most(64.0),
+        Figure::new("disk of a parked run", on_disk, "KiB").at_most(16.0),
         Figure::new("runs parked", rate, "/s"),
         Figure::new("decision to answer of a parked run, p50", percentile_ms(&took, 50), "ms")
             .at_most(5.0),

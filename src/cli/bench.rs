@@ -16,7 +16,7 @@ use crate::storage::Storage;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these scenarios: bus, finance, gather, denied, parked, statement, soak, durable (also
-    /// with PostgreSQL, if `--database` names one), recovery, waiting, conversation.
+    /// with PostgreSQL, if `--database` names one), recovery, waiting, conversation, audit.
     scenarios: Vec<String>,
     /// Seconds for each measured throughput.
     #[arg(long, default_value_t = 5)]

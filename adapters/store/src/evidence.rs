@@ -53,7 +53,39 @@ pub struct BlobKey {
     pub sha256: Vec<u8>,
 }
 
+/// An approval as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawApproval {
+    /// The approval; 16 bytes.
+    pub id: Vec<u8>,
+    /// The tenant.
+    pub tenant: String,
+    /// The run; 16 bytes.
+    pub run_id: Vec<u8>,
+    /// The word for how it stands.
+    pub status: String,
+    /// When it was asked, in microseconds since 1970.
+    pub requested_at: i64,
+    /// How often it was changed.
+    pub revision: i64,
+    /// The approval as JSON.
+    pub document: String,
+}
+
+/// That a run may load content, as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawLink {
+    /// The run; 16 bytes.
+    pub run_id: Vec<u8>,
+    /// The hash of the content.
+    pub sha256: Vec<u8>,
+    /// The label as JSON.
+    pub label: String,
+}
+
 const RUN: &str = "SELECT run_id, tenant, subject, agent, status, started_at, ended_at FROM runs";
+
+type ApprovalRow = (Vec<u8>, String, Vec<u8>, String, i64, i64, String);
 
 type RunRow = (Vec<u8>, String, String, String, String, i64, Option<i64>);
 
@@ -112,6 +144,38 @@ impl Checkpoints {
             sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run_id).fetch_optional(pool).await
         })?;
         Ok(found.map(run))
+    }
+
+    /// Up to `limit` approvals after this one, in the order of their ids.
+    pub async fn raw_approvals(&self, after: &[u8], limit: u64) -> Result<Vec<RawApproval>, Error> {
+        let sql = "SELECT id, tenant, run_id, status, requested_at, revision, document \
+                   FROM approvals WHERE id > $1 ORDER BY id LIMIT $2";
+        let found: Vec<ApprovalRow> = on!(&self.pools.read, pool => {
+            let query = sqlx::query_as(sql).bind(after);
+            query.bind(rows::number(limit)).fetch_all(pool).await
+        })?;
+        let approval = |(id, tenant, run_id, status, requested_at, revision, document)| {
+            RawApproval { id, tenant, run_id, status, requested_at, revision, document }
+        };
+        Ok(found.into_iter().map(approval).collect())
+    }
+
+    /// Up to `limit` links between runs and content after this one, in the order of the runs.
+    pub async fn raw_links(
+        &self,
+        after: Option<&RawLink>,
+        limit: u64,
+    ) -> Result<Vec<RawLink>, Error> {
+        let sql = "SELECT run_id, sha256, label FROM run_blobs WHERE (run_id, sha256) > ($1, $2) \
+                   ORDER BY run_id, sha256 LIMIT $3";
+        let (run, sha256) =
+            after.map_or((&[][..], &[][..]), |after| (&after.run_id[..], &after.sha256[..]));
+        let found: Vec<(Vec<u8>, Vec<u8>, String)> = on!(&self.pools.read, pool => {
+            let query = sqlx::query_as(sql).bind(run).bind(sha256);
+            query.bind(rows::number(limit)).fetch_all(pool).await
+        })?;
+        let link = |(run_id, sha256, label)| RawLink { run_id, sha256, label };
+        Ok(found.into_iter().map(link).collect())
     }
 
     /// Up to `limit` keys of content after this one.

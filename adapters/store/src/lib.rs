@@ -23,7 +23,7 @@ mod stats;
 mod writer;
 
 pub use checkpoints::{ChainInfo, Checkpoint, Checkpoints, Error as AuditError, Tile};
-pub use evidence::{BlobKey, RawRecord, RawRun};
+pub use evidence::{BlobKey, RawApproval, RawLink, RawRecord, RawRun};
 pub use open::{Location, Mode, OpenError, Opened, Options, migrate, open, revert, status};
 pub use schema::Status;
 pub use sqlx::Error as DatabaseError;

@@ -22,24 +22,48 @@ macro_rules! free {
 }
 
 /// Runs that are to go on, the longest due first. `$1` and `$2` are the new owner.
+///
+/// A run that is or was at work has no time, or one that has passed: so the index by time gives all
+/// of them, however many are parked.
 macro_rules! claim {
-    ($lock:literal) => {
+    ($due:expr) => {
         concat!(
-            "WITH due AS MATERIALIZED (SELECT run_id FROM runs WHERE ",
-            free!(),
-            " AND (owner_chain IS NOT NULL OR status = 'running' OR wake_at <= $3) \
-             ORDER BY wake_at NULLS FIRST, run_id LIMIT $4 ",
-            $lock,
+            "WITH due AS MATERIALIZED (",
+            $due,
             ") UPDATE runs SET owner_chain = $1, owner_epoch = $2, cancel_told = 0 FROM due \
              WHERE runs.run_id = due.run_id RETURNING runs.run_id, runs.wake_at"
         )
     };
 }
 
+/// SQLite does not use the index for both at once.
+const CLAIM_SQLITE: &str = claim!(concat!(
+    "SELECT run_id, wake_at FROM runs WHERE wake_at IS NULL AND ",
+    free!(),
+    " UNION ALL SELECT run_id, wake_at FROM runs WHERE wake_at <= $3 AND ",
+    free!(),
+    " ORDER BY wake_at NULLS FIRST, run_id LIMIT $4"
+));
+
+const CLAIM_POSTGRES: &str = claim!(concat!(
+    "SELECT run_id FROM runs WHERE (wake_at IS NULL OR wake_at <= $3) AND ",
+    free!(),
+    " ORDER BY wake_at NULLS FIRST, run_id LIMIT $4 FOR UPDATE SKIP LOCKED"
+));
+
+/// The run is due from here on, should its process die before it goes on.
 const CLAIM_RUN: &str = concat!(
-    "UPDATE runs SET owner_chain = $1, owner_epoch = $2, cancel_told = 0 WHERE run_id = $3 AND ",
+    "UPDATE runs SET owner_chain = $1, owner_epoch = $2, cancel_told = 0, wake_at = 0 \
+     WHERE run_id = $3 AND ",
     free!()
 );
+
+/// Runs at work that are to be cancelled, found by the same index. `$1` and `$2` are the owner.
+const TO_CANCEL: &str = "UPDATE runs SET cancel_told = 1 WHERE run_id IN \
+     (SELECT run_id FROM runs WHERE ended_at IS NULL AND wake_at IS NULL UNION ALL \
+     SELECT run_id FROM runs WHERE ended_at IS NULL AND wake_at <= 0) \
+     AND ended_at IS NULL AND cancel_told = 0 AND cancel_reason IS NOT NULL \
+     AND owner_chain = $1 AND owner_epoch = $2 RETURNING run_id, cancel_reason";
 
 /// Runs in a database.
 #[derive(Debug)]
@@ -97,10 +121,10 @@ impl Runs for StoredRuns {
     async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<RunId>, Error> {
         let owner = self.owner()?;
         let sql = match &self.pools.write {
-            Db::Sqlite(_) => claim!(""),
+            Db::Sqlite(_) => CLAIM_SQLITE,
             Db::Postgres(pool) => {
                 crate::postgres::fence_the_dead(pool, owner).await.map_err(failed)?;
-                claim!("FOR UPDATE SKIP LOCKED")
+                CLAIM_POSTGRES
             }
         };
         let mut claimed: Vec<(Vec<u8>, Option<i64>)> = on!(&self.pools.write, pool => {
@@ -183,11 +207,8 @@ impl Runs for StoredRuns {
 
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error> {
         let owner = self.owner()?;
-        let sql = "UPDATE runs SET cancel_told = 1 WHERE ended_at IS NULL AND cancel_told = 0 \
-                   AND cancel_reason IS NOT NULL AND owner_chain = $1 AND owner_epoch = $2 \
-                   RETURNING run_id, cancel_reason";
         let asked: Vec<(Vec<u8>, String)> = on!(&self.pools.write, pool => {
-            sqlx::query_as(sql).bind(owner.chain).bind(owner.epoch).fetch_all(pool).await
+            sqlx::query_as(TO_CANCEL).bind(owner.chain).bind(owner.epoch).fetch_all(pool).await
         })
         .map_err(failed)?;
         let named = asked.into_iter().map(|(run, reason)| Ok((rows::run_id(&run)?, reason)));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use genie_core::journal::chain::{Hash, Head};
+use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -17,9 +18,11 @@ use crate::writer::{ADVANCE, Fault, HEAD};
 
 mod insert;
 mod lock;
+mod whole;
 
 use insert::Inserts;
 pub(crate) use lock::{Held, Locked, lock};
+use whole::Wholes;
 
 /// The database within its directory.
 const FILE: &str = "genie.db";
@@ -27,6 +30,10 @@ const FILE: &str = "genie.db";
 const BUSY: Duration = Duration::from_secs(5);
 /// Connections that read: more than cores do not help.
 const READERS: u32 = 4;
+/// Statements that the writer keeps prepared: those of [`insert`] and [`whole`], and all others.
+const PREPARED: usize = 256;
+/// Rows that the driver's thread reads ahead: whoever reads many is woken that seldom.
+const READ_AHEAD_ROWS: usize = 512;
 /// Measured with benches/journal.rs: fewer, larger pages suit rows of about a kilobyte.
 const PAGE_BYTES: u32 = 8_192;
 /// After so many pages (32 MiB) the log goes into the file: rarely enough that pages which many
@@ -58,7 +65,7 @@ pub(crate) async fn connect(
         .busy_timeout(BUSY)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .disable_statement_logging();
-    let mut writing = options.clone();
+    let mut writing = options.clone().statement_cache_capacity(PREPARED);
     if let Some(pages) = pages_max {
         writing = writing.pragma("max_page_count", pages.to_string());
     }
@@ -76,6 +83,7 @@ pub(crate) async fn connect(
         .connect_with(writing)
         .await?;
     let reading = options.pragma("query_only", "ON").create_if_missing(false);
+    let reading = reading.row_buffer_size(READ_AHEAD_ROWS);
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
         .test_before_acquire(false)
@@ -100,12 +108,14 @@ pub(crate) struct SqliteSink {
     pool: SqlitePool,
     owner: Owner,
     directory: PathBuf,
+    wholes: Wholes,
     inserts: Inserts,
 }
 
 impl SqliteSink {
     pub(crate) fn new(pool: SqlitePool, owner: Owner, directory: PathBuf) -> Self {
-        Self { pool, owner, directory, inserts: Inserts::default() }
+        let (wholes, inserts) = (Wholes::default(), Inserts::default());
+        Self { pool, owner, directory, wholes, inserts }
     }
 
     pub(crate) async fn write(&mut self, group: &Group) -> Result<(), Fault> {
@@ -125,6 +135,15 @@ impl SqliteSink {
 
     /// Writes the group in one transaction; `false` if the chain is no longer ours.
     async fn transact(&self, group: &Group) -> Result<bool, sqlx::Error> {
+        if let Some(whole) = self.wholes.fitting(group) {
+            let mut connection = self.pool.acquire().await?;
+            match whole.write(&mut connection, self.owner, group).await {
+                Ok(()) => return Ok(true),
+                // Which of the two it is, is found out below.
+                Err(error) if is_theirs_or_there(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if !self.advance(&mut transaction, group).await? {
             // A commit that was said to have failed may have done it already.
@@ -155,4 +174,10 @@ impl SqliteSink {
         let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut **transaction).await?;
         found.map(|(seq, hash)| rows::head(seq, &hash)).transpose()
     }
+}
+
+/// Whether the chain was taken over, or the group is in the database already.
+fn is_theirs_or_there(error: &sqlx::Error) -> bool {
+    let kind = error.as_database_error().map(DatabaseError::kind);
+    matches!(kind, Some(ErrorKind::NotNullViolation | ErrorKind::UniqueViolation))
 }

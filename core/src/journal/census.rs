@@ -7,130 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use super::record::Entry;
+pub use super::facts::{Asked, Facts, Mark};
 use crate::clock::Timestamp;
 use crate::ids::RunId;
-
-/// The part of an entry that counting needs.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// The run that the entry belongs to.
-    pub run_id: RunId,
-    /// What it means for the run.
-    pub mark: Mark,
-}
-
-/// What an entry means for its run.
-#[derive(Debug, Clone)]
-pub enum Mark {
-    /// The run starts.
-    Started(Box<Asked>),
-    /// A message.
-    Message,
-    /// The run leaves the memory.
-    Waiting,
-    /// The run goes on, on this chain or another.
-    Resumed {
-        /// How many records it had before.
-        records: u64,
-        /// How many messages.
-        messages: u64,
-    },
-    /// The run has its outcome.
-    Outcome {
-        /// The word for it.
-        status: &'static str,
-        /// When.
-        at: Timestamp,
-    },
-    /// The last record.
-    End {
-        /// How many records the run has.
-        records: u64,
-        /// How many messages.
-        messages: u64,
-    },
-    /// Anything else.
-    Other,
-}
-
-/// Who asked whom, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// The tenant of whoever asked.
-    pub tenant: Arc<str>,
-    /// Who asked.
-    pub subject: Arc<str>,
-    /// The agent that was asked.
-    pub agent: Arc<str>,
-    /// When.
-    pub at: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: std::borrow::Cow<'a, str>,
-    run_id: Option<RunId>,
-    message: Option<InRun>,
-}
-
-/// A `message` is an object in the record of one and an id nowhere.
-#[derive(Deserialize)]
-struct InRun {
-    run_id: RunId,
-}
-
-impl Facts {
-    /// Reads the JSON text of an entry.
-    ///
-    /// # Errors
-    /// What is wrong with it, in a clause.
-    pub fn of(text: &str) -> Result<Self, String> {
-        let malformed =
-            |error: serde_json::Error| format!("has a body that is not an entry: {error}");
-        let head: Head<'_> = serde_json::from_str(text).map_err(malformed)?;
-        if head.kind == "message" {
-            let message = head.message.ok_or("belongs to no run")?;
-            return Ok(Self { run_id: message.run_id, mark: Mark::Message });
-        }
-        let run_id = head.run_id.ok_or("belongs to no run")?;
-        let mark = match &*head.kind {
-            "run_started" | "run_waiting" | "run_resumed" | "outcome" | "run_end" => {
-                Mark::of(&serde_json::from_str(text).map_err(malformed)?)
-            }
-            _ => Mark::Other,
-        };
-        Ok(Self { run_id, mark })
-    }
-}
-
-impl Mark {
-    fn of(entry: &Entry) -> Self {
-        match entry {
-            Entry::RunStarted { at, tenant, subject, agent, .. } => {
-                Self::Started(Box::new(Asked {
-                    tenant: tenant.clone(),
-                    subject: subject.clone(),
-                    agent: agent.clone(),
-                    at: *at,
-                }))
-            }
-            Entry::RunWaiting { .. } => Self::Waiting,
-            Entry::RunResumed { records, messages, .. } => {
-                Self::Resumed { records: *records, messages: *messages }
-            }
-            Entry::Outcome { outcome, at, .. } => Self::Outcome { status: outcome.name(), at: *at },
-            Entry::RunEnd { records, messages, .. } => {
-                Self::End { records: *records, messages: *messages }
-            }
-            Entry::Message { .. } => Self::Message,
-            _ => Self::Other,
-        }
-    }
-}
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -426,7 +305,7 @@ impl Part {
 
     fn mark(&mut self, mark: &Mark) {
         match mark {
-            Mark::Message => self.messages += 1,
+            Mark::Message | Mark::Root(_) => self.messages += 1,
             Mark::Waiting => self.status = "waiting",
             Mark::Resumed { .. } => self.status = "running",
             Mark::Outcome { status, at } => {
@@ -435,7 +314,11 @@ impl Part {
                 self.ended_at = Some(*at);
             }
             Mark::End { .. } => self.ended = true,
-            Mark::Started(_) | Mark::Other => {}
+            Mark::Started(_)
+            | Mark::Stored(_)
+            | Mark::Requested(_)
+            | Mark::Decided(_)
+            | Mark::Other => {}
         }
     }
 }

@@ -17,5 +17,7 @@ pub mod verify;
 mod text;
 pub(crate) mod writer;
 
+mod facts;
+
 pub use record::{Entry, Record};
 pub use store::{Error, Journal};

@@ -11,7 +11,7 @@ use crate::group::{Change, Content, Group, Link, Row};
 use crate::pool::Owner;
 use crate::rows;
 
-type Statement = Query<'static, Sqlite, SqliteArguments>;
+pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// How many rows a statement may have. Measured with benches/journal.rs: beyond 256 it gets no
 /// faster.
@@ -117,30 +117,30 @@ impl Inserts {
     }
 }
 
-fn content(statement: Statement, content: &Content) -> Statement {
+pub(super) fn content(statement: Statement, content: &Content) -> Statement {
     let bytes = &content.stored.content;
     let statement = statement.bind(content.tenant.clone()).bind(content.subject.clone());
     statement.bind(&content.sha256.0[..]).bind(rows::number(bytes.len() as u64)).bind(&bytes[..])
 }
 
-fn link(statement: Statement, link: &Link) -> Statement {
+pub(super) fn link(statement: Statement, link: &Link) -> Statement {
     statement.bind(&link.run.0.as_bytes()[..]).bind(&link.sha256.0[..]).bind(link.label.clone())
 }
 
-fn record(statement: Statement, row: &Row) -> Statement {
+pub(super) fn record(statement: Statement, row: &Row) -> Statement {
     let statement = statement.bind(rows::number(row.seq)).bind(&row.run.0.as_bytes()[..]);
     let statement = statement.bind(rows::number(row.number)).bind(&row.hash.0[..]);
     statement.bind(row.body.clone())
 }
 
-fn change(statement: Statement, change: &Change, owner: Owner) -> Statement {
+pub(super) fn change(statement: Statement, change: &Change, owner: Owner) -> Statement {
     let owner = change.owned.then_some(owner);
     let statement = statement.bind(&change.run.0.as_bytes()[..]).bind(change.status);
     let statement = statement.bind(change.wake_at).bind(change.ended_at);
     statement.bind(owner.map(|owner| owner.chain)).bind(owner.map(|owner| owner.epoch))
 }
 
-fn start(statement: Statement, change: &Change) -> Statement {
+pub(super) fn start(statement: Statement, change: &Change) -> Statement {
     let Some(started) = &change.started else { return statement };
     let statement = statement.bind(started.tenant.clone()).bind(started.subject.clone());
     statement.bind(started.agent.clone()).bind(started.at)

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use genie_core::journal::{Error, Journal};
-use genie_store::{Mode, Options, open};
+use genie_store::{Location, Mode, Options, open};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::task::JoinSet;
 
 use crate::place::{Place, quick};
@@ -51,6 +52,40 @@ async fn a_full_disk_refuses_until_there_is_space_and_leaves_no_gap() {
     place.tamper("DELETE FROM ballast").await;
     while store.journal.durable(last).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let seq = scribe.append(&*store.journal, &filler(run(1), 10)).unwrap();
+    store.journal.durable(seq).await.unwrap();
+    assert_unbroken(&*store.journal, &scribe).await;
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_although_it_was_said_to_have_failed_is_not_written_twice() {
+    let place = Place::sqlite();
+    let store = place.own().await;
+    let mut scribe = Scribe::after(store.journal.head());
+    let seq = scribe.append(&*store.journal, &filler(run(1), 10)).unwrap();
+    store.journal.durable(seq).await.unwrap();
+    for more in [1, 200] {
+        // The writer has its group, and waits for the file while the same records come into it.
+        let Location::Sqlite(directory) = &place.location else { panic!() };
+        let file = format!("sqlite://{}/genie.db", directory.display());
+        let mut holder = SqliteConnection::connect(&file).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+        let first = scribe.head.seq + 1;
+        let written = scribe.append_all(&*store.journal, &vec![filler(run(1), 10); more]);
+        for (seq, (hash, body)) in (first..).zip(written) {
+            let sql = "INSERT INTO records (chain, seq, run_id, number, hash, body) \
+                       VALUES (1, $1, $2, $1, $3, $4)";
+            let query = sqlx::query(sql).bind(seq.cast_signed()).bind(&run(1).0.as_bytes()[..]);
+            query.bind(&hash.0[..]).bind(body).execute(&mut holder).await.unwrap();
+        }
+        let sql = "UPDATE chains SET head_seq = $1, head_hash = $2";
+        let query = sqlx::query(sql).bind(scribe.head.seq.cast_signed());
+        query.bind(&scribe.head.hash.0[..]).execute(&mut holder).await.unwrap();
+        sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
+        store.journal.durable(scribe.head.seq).await.unwrap();
+        assert_unbroken(&*store.journal, &scribe).await;
     }
     let seq = scribe.append(&*store.journal, &filler(run(1), 10)).unwrap();
     store.journal.durable(seq).await.unwrap();

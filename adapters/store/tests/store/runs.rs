@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::approvals::{approval, decided};
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::{Scribe, at, ended, resumed, run, started, waiting};
+use crate::scribe::{Scribe, at, ended, filler, resumed, run, started, waiting};
 
 fn all() -> Query {
     Query { limit: 100, ..Query::default() }
@@ -47,6 +47,37 @@ async fn a_run_stands_as_its_records_say(place: &Place) {
     write(&store, &mut scribe, &life).await;
     assert_eq!(&*status(&store, 2).await.status, "cancelled");
     assert_eq!(status(&store, 2).await.started_at, at(1_000));
+    store.close().await.unwrap();
+}
+
+async fn a_group_of_any_size_is_written_whole(place: &Place) {
+    let store = place.own().await;
+    let mut scribe = Scribe::after(store.journal.head());
+    let mut number = 0;
+    for (runs, records) in [(1, 1), (1, 2), (1, 8), (2, 3), (2, 16), (3, 1), (1, 127), (1, 128)] {
+        let mut entries = Vec::new();
+        for _ in 0..runs {
+            number += 1;
+            entries.push(started(run(number), "acme"));
+            entries.extend(vec![filler(run(number), 10); records]);
+        }
+        let before = number - runs;
+        scribe.append_all(&*store.journal, &entries);
+        store.journal.durable(scribe.head.seq).await.unwrap();
+        // What began before goes on and ends, in groups of its own.
+        let ends: Vec<Entry> = (before + 1..=number).map(|number| ended(run(number))).collect();
+        scribe.append_all(&*store.journal, &ends);
+        store.journal.durable(scribe.head.seq).await.unwrap();
+        for number in before + 1..=number {
+            let read = store.journal.read_run(run(number)).await.unwrap();
+            assert_eq!(read.len(), records + 2, "{runs} runs of {records}");
+            let summary = status(&store, number).await;
+            assert_eq!((&*summary.status, summary.started_at), ("cancelled", at(1_000)));
+        }
+    }
+    let read = store.journal.read(0, usize::MAX).await.unwrap();
+    let seqs: Vec<u64> = read.iter().map(|record| record.seq).collect();
+    assert_eq!(seqs, (1..=scribe.head.seq).collect::<Vec<_>>());
     store.close().await.unwrap();
 }
 
@@ -102,14 +133,19 @@ async fn a_restart_takes_up_what_was_at_work(place: &Place) {
         waiting(run(3), 9_000),
         started(run(4), "acme"),
         waiting(run(4), 50),
+        started(run(5), "acme"),
+        waiting(run(5), 9_000),
     ];
     write(&before, &mut scribe, &entries).await;
-    assert!(before.runs.claim_run(run(4)).await.unwrap());
+    // Due or not: whoever claimed it had a reason, and did not come to act on it.
+    for number in [4, 5] {
+        assert!(before.runs.claim_run(run(number)).await.unwrap());
+    }
     before.close().await.unwrap();
     let after = place.own().await;
     let mut claimed = after.runs.claim(at(100), 10).await.unwrap();
     claimed.sort();
-    assert_eq!(claimed, [run(1), run(4)]);
+    assert_eq!(claimed, [run(1), run(4), run(5)]);
     after.close().await.unwrap();
 }
 
@@ -160,6 +196,7 @@ async fn a_cancellation_comes_once_to_whoever_works_on_the_run(place: &Place) {
 }
 
 on_each_database!(
+    a_group_of_any_size_is_written_whole,
     a_run_stands_as_its_records_say,
     runs_are_listed_newest_first_and_only_to_their_tenant,
     what_is_due_is_claimed_once_and_the_longest_due_first,

@@ -59,6 +59,25 @@ impl Scribe {
         Ok(record.seq)
     }
 
+    /// Appends entries at once, which thereby go into one group; gives each hash with its text.
+    pub(crate) fn append_all(
+        &mut self,
+        journal: &dyn Journal,
+        entries: &[Entry],
+    ) -> Vec<(Hash, String)> {
+        let mut sealed = Vec::new();
+        for entry in entries {
+            let (record, text) = self.seal(entry.run_id(), serde_json::to_string(entry).unwrap());
+            self.head = Head { seq: record.seq, hash: record.hash };
+            self.numbers.insert(entry.run_id(), record.number);
+            sealed.push((record, text));
+        }
+        let records: Vec<Arc<Record>> = sealed.iter().map(|(record, _)| record.clone()).collect();
+        let texts: Vec<&[u8]> = sealed.iter().map(|(_, text)| text.as_bytes()).collect();
+        journal.append(&records, &texts).unwrap();
+        sealed.into_iter().map(|(record, text)| (record.hash, text)).collect()
+    }
+
     pub(crate) fn append(&mut self, journal: &dyn Journal, entry: &Entry) -> Result<u64, Error> {
         let body = serde_json::to_string(entry).unwrap();
         self.append_text(journal, entry.run_id(), body)

@@ -1,0 +1,157 @@
+//! A small group as one text of SQL, from `BEGIN` to `COMMIT`: one trip to the driver's thread.
+//!
+//! A statement by itself costs a trip there and back, which takes longer than a few rows do, and
+//! whoever waits for a lone run waits for all of them. The texts are few and fixed, so that they are
+//! prepared once; the rows that a group has not are null and left out. What does not fit goes
+//! statement by statement, by [`super::insert`].
+
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, query};
+
+use super::insert::{Statement, change, content, link, record, start};
+use crate::group::{Change, Group};
+use crate::pool::Owner;
+use crate::rows;
+
+/// Records that a text has room for, the smallest first: close enough to each other that few rows
+/// are left out, since each of those costs about a third of one that is written.
+const RECORDS: [usize; 14] = [2, 4, 8, 16, 24, 32, 40, 48, 56, 68, 80, 96, 112, 128];
+/// Contents and links that a text has room for, and runs that start or change, if it has any.
+const CONTENTS: usize = 8;
+const RUNS: usize = 2;
+
+/// Parameters of the rows of each table.
+const OF_RECORD: usize = 5;
+const OF_CONTENT: usize = 5;
+const OF_LINK: usize = 3;
+const OF_START: usize = 10;
+const OF_CHANGE: usize = 6;
+
+/// The transaction of a group up to a size. If the chain is no longer ours, or the group is written
+/// already, a constraint of the records is violated and nothing is written.
+#[derive(Debug)]
+pub(super) struct Whole {
+    records: usize,
+    /// Whether there is room for more than records.
+    more: bool,
+    text: Arc<str>,
+}
+
+/// The texts, the smallest first.
+#[derive(Debug)]
+pub(super) struct Wholes([Whole; 2 * RECORDS.len()]);
+
+impl Default for Wholes {
+    fn default() -> Self {
+        Self(std::array::from_fn(|at| Whole::new(RECORDS[at / 2], at % 2 == 1)))
+    }
+}
+
+impl Wholes {
+    /// The text that the group fits into, if there is one.
+    pub(super) fn fitting(&self, group: &Group) -> Option<&Whole> {
+        let starts = group.changes.iter().filter(|change| change.started.is_some()).count();
+        let changes = group.changes.len() - starts;
+        let fits = group.contents.len().max(group.links.len()) <= CONTENTS
+            && starts.max(changes) <= RUNS
+            && group.changes.iter().all(|change| change.awaits.is_empty());
+        // It is the records that say whether the chain is ours.
+        if !fits || group.rows.is_empty() {
+            return None;
+        }
+        let more =
+            !(group.changes.is_empty() && group.contents.is_empty() && group.links.is_empty());
+        self.0.iter().find(|whole| whole.records >= group.rows.len() && whole.more == more)
+    }
+}
+
+fn values(rows: usize, parameters: usize) -> String {
+    let row = format!("({})", vec!["?"; parameters].join(","));
+    format!("(VALUES {}) AS given", vec![row; rows].join(","))
+}
+
+/// The statements for what is beside the records.
+fn beside() -> String {
+    let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
+    let (starts, changes) = (values(RUNS, OF_START), values(RUNS, OF_CHANGE));
+    format!(
+        "INSERT INTO blobs (tenant, subject, sha256, bytes, content) \
+         SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
+         INSERT INTO run_blobs (run_id, sha256, label) \
+         SELECT * FROM {links} WHERE column1 IS NOT NULL \
+         ON CONFLICT DO UPDATE SET label = excluded.label; \
+         INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
+         tenant, subject, agent, started_at) \
+         SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
+         UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
+         owner_chain = column5, owner_epoch = column6 FROM {changes} \
+         WHERE runs.run_id = column1; "
+    )
+}
+
+impl Whole {
+    fn new(records: usize, more: bool) -> Self {
+        let rows = values(records, OF_RECORD);
+        let more_text = if more { beside() } else { String::new() };
+        // A row comes only if all before it was done.
+        let text = format!(
+            "BEGIN IMMEDIATE; \
+             UPDATE chains SET head_seq = ?, head_hash = ? \
+             WHERE id = ? AND epoch = ? AND head_seq = ?; \
+             INSERT INTO records (chain, seq, run_id, number, hash, body) \
+             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ?), given.* \
+             FROM {rows} WHERE column1 IS NOT NULL; {more_text}COMMIT; SELECT 1"
+        );
+        Self { records, more, text: text.into() }
+    }
+
+    /// Writes the group, or nothing of it.
+    pub(super) async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        owner: Owner,
+        group: &Group,
+    ) -> Result<(), sqlx::Error> {
+        let done = self.bind(owner, group).fetch_one(&mut *connection).await;
+        if done.is_err() {
+            // Fails if the transaction has not begun, or was taken back already.
+            let _ = query("ROLLBACK").execute(&mut *connection).await;
+        }
+        done.map(drop)
+    }
+
+    fn bind(&self, owner: Owner, group: &Group) -> Statement {
+        let Group { before, after, .. } = group;
+        let statement = query(AssertSqlSafe(self.text.clone()));
+        let statement = statement.bind(rows::number(after.seq)).bind(&after.hash.0[..]);
+        let statement =
+            statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(before.seq));
+        let statement = statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(after.seq));
+        let statement = fill(statement, &group.rows, (self.records, OF_RECORD), record);
+        if !self.more {
+            return statement;
+        }
+        let statement = fill(statement, &group.contents, (CONTENTS, OF_CONTENT), content);
+        let statement = fill(statement, &group.links, (CONTENTS, OF_LINK), link);
+        let (starts, changes): (Vec<&Change>, Vec<&Change>) =
+            group.changes.iter().partition(|change| change.started.is_some());
+        let bind = |statement, run: &&Change| start(change(statement, run, owner), run);
+        let statement = fill(statement, &starts, (RUNS, OF_START), bind);
+        let bind = |statement, run: &&Change| change(statement, run, owner);
+        fill(statement, &changes, (RUNS, OF_CHANGE), bind)
+    }
+}
+
+/// Binds the rows that there are, and null for the others.
+fn fill<T>(
+    statement: Statement,
+    there: &[T],
+    (rows, parameters): (usize, usize),
+    bind: impl Fn(Statement, &T) -> Statement,
+) -> Statement {
+    let statement = there.iter().fold(statement, bind);
+    let empty = rows.saturating_sub(there.len()) * parameters;
+    (0..empty).fold(statement, |statement, _| statement.bind(None::<i64>))
+}

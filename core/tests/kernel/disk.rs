@@ -497,4 +497,14 @@ impl Runs for Mount {
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, runs::Error> {
         Ok(Vec::new())
     }
+
+    async fn release(&self, run: RunId, until: Timestamp) -> Result<(), runs::Error> {
+        self.alive().await;
+        self.working.lock().unwrap().remove(&run);
+        let mut kept = self.disk.kept();
+        if let Some(run) = kept.runs.get_mut(&run) {
+            run.parked = Some((0, until, Vec::new()));
+        }
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@
 //! `genie audit`, in a process of its own.
 
 pub(crate) mod blame;
+mod contents;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod log;

@@ -45,12 +45,16 @@ pub enum Mark {
         /// When.
         at: Timestamp,
     },
+    /// The run has its outcome, which was erased.
+    ErasedOutcome,
     /// The last record.
     End {
         /// How many records the run has.
         records: u64,
         /// How many messages.
         messages: u64,
+        /// When the run ended.
+        at: Timestamp,
     },
     /// Anything else.
     Other,
@@ -105,6 +109,22 @@ impl Facts {
         };
         Ok(Self { run_id, mark })
     }
+
+    /// The facts of an entry of this type whose text was erased.
+    ///
+    /// # Errors
+    /// A type of which nothing is ever erased, in a clause.
+    pub fn erased(run_id: RunId, kind: &str) -> Result<Self, String> {
+        let mark = match kind {
+            "message" => Mark::Message,
+            "outcome" => Mark::ErasedOutcome,
+            "run_started" | "run_waiting" | "run_resumed" | "run_end" => {
+                return Err(format!("is erased and a `{kind}`, which never is"));
+            }
+            _ => Mark::Other,
+        };
+        Ok(Self { run_id, mark })
+    }
 }
 
 impl Mark {
@@ -123,14 +143,17 @@ impl Mark {
                 Self::Resumed { records: *records, messages: *messages }
             }
             Entry::Outcome { outcome, at, .. } => Self::Outcome { status: outcome.name(), at: *at },
-            Entry::RunEnd { records, messages, .. } => {
-                Self::End { records: *records, messages: *messages }
+            Entry::RunEnd { records, messages, at, .. } => {
+                Self::End { records: *records, messages: *messages, at: *at }
             }
             Entry::Message { .. } => Self::Message,
             _ => Self::Other,
         }
     }
 }
+
+/// Stands for the status of a run whose outcome was erased.
+pub const ERASED: &str = "erased";
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,7 +192,7 @@ struct Counted {
 pub struct Standing<'a> {
     /// Who asked; absent if the start is not among the records.
     pub asked: Option<&'a Asked>,
-    /// `running`, `waiting` or how it ended.
+    /// `running`, `waiting`, how it ended, or [`ERASED`] if how it ended was erased.
     pub status: &'static str,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
@@ -225,7 +248,7 @@ impl Census {
         part.next += 1;
         part.mark(&mark);
         let begun = counted.asked.is_some() || !self.begins_later;
-        if let Mark::End { records, messages } = mark {
+        if let Mark::End { records, messages, .. } = mark {
             counted.end(run_id, place.chain, (records, messages), begun)?;
         }
         Ok(number)
@@ -434,7 +457,14 @@ impl Part {
                 self.status = status;
                 self.ended_at = Some(*at);
             }
-            Mark::End { .. } => self.ended = true,
+            Mark::ErasedOutcome => {
+                self.outcomes += 1;
+                self.status = ERASED;
+            }
+            Mark::End { at, .. } => {
+                self.ended = true;
+                self.ended_at.get_or_insert(*at);
+            }
             Mark::Started(_) | Mark::Other => {}
         }
     }

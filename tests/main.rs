@@ -22,4 +22,6 @@ mod policy;
 mod readme;
 mod replay;
 mod run;
+mod sealing;
 mod tidy;
+mod unsealed;

@@ -39,6 +39,12 @@ pub enum Error {
     /// There is no policy.
     #[error(transparent)]
     Policies(#[from] EmptySet),
+    /// Personal data is never kept in the clear for want of a place for its key.
+    #[error(
+        "there is no place for the sealing key; name its file with `--sealing-key FILE` or \
+         `sealing_key`"
+    )]
+    NoKey,
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] genie_store::OpenError),
@@ -69,6 +75,7 @@ impl Ports {
         let options = genie_store::Options {
             lease: config.lease,
             heartbeat: config.lease / 3,
+            sealing: Some(config.sealing().ok_or(Error::NoKey)?),
             ..genie_store::Options::default()
         };
         let store = genie_store::open(&location, Mode::Own, options).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use genie_core::label::{Classification, Clearance};
 use genie_core::limits::Limits;
+use genie_store::{Keks, KeySource};
 use serde::Deserialize;
 
 use crate::auditor::keys::FILE;
@@ -24,6 +25,8 @@ pub use layers::{Setting, Source};
 /// The defaults and the reference: the text of `config/genie.toml`.
 pub const REFERENCE: &str = include_str!("../config/genie.toml");
 
+/// The file of the sealing key within a data directory.
+const SEALING_FILE: &str = "sealing.key";
 /// Largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -40,6 +43,8 @@ pub struct Config {
     pub checkpoint_every: Duration,
     /// The file of the key that signs it; `None` is `checkpoint.key` in the data directory.
     pub checkpoint_key: Option<PathBuf>,
+    /// The key that the keys of personal data are wrapped with.
+    pub sealing_key: SealingKey,
     /// How many records the journal in memory keeps.
     pub journal_records_max: usize,
     /// The region in which this installation processes.
@@ -48,6 +53,18 @@ pub struct Config {
     pub user_clearance: Clearance,
     /// The bounds.
     pub limits: Limits,
+}
+
+/// Where the key is that the keys of personal data are wrapped with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SealingKey {
+    /// In `sealing.key` in the data directory.
+    #[default]
+    Unset,
+    /// In this file.
+    File(PathBuf),
+    /// Here.
+    Given(Keks),
 }
 
 impl Default for Config {
@@ -60,6 +77,7 @@ impl Default for Config {
             lease: Duration::from_secs(1),
             checkpoint_every: Duration::from_secs(1),
             checkpoint_key: None,
+            sealing_key: SealingKey::Unset,
             journal_records_max: 1,
             home_region: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
@@ -162,6 +180,9 @@ impl Config {
         if let (Some(key), Some(directory)) = (&mut config.checkpoint_key, path.parent()) {
             *key = directory.join(&*key);
         }
+        if let (SealingKey::File(key), Some(directory)) = (&mut config.sealing_key, path.parent()) {
+            *key = directory.join(&*key);
+        }
         if let (Storage::Directory(data), Some(directory)) = (&mut config.storage, path.parent()) {
             *data = directory.join(&*data);
         }
@@ -178,6 +199,20 @@ impl Config {
             (None, Storage::Memory | Storage::Unset) => None,
         };
         Some(directory?.join(FILE))
+    }
+
+    /// Where the key comes from that the keys of personal data are wrapped with; `None` if nothing
+    /// is kept, or if there is no home to keep it in.
+    #[must_use]
+    pub fn sealing(&self) -> Option<KeySource> {
+        let directory = match (&self.sealing_key, &self.storage) {
+            (SealingKey::Given(keys), _) => return Some(KeySource::Given(keys.clone())),
+            (SealingKey::File(path), _) => return Some(KeySource::File(path.clone())),
+            (SealingKey::Unset, Storage::Directory(directory)) => Some(directory.clone()),
+            (SealingKey::Unset, Storage::Database(_)) => storage::directory(),
+            (SealingKey::Unset, Storage::Memory | Storage::Unset) => None,
+        };
+        Some(KeySource::File(directory?.join(SEALING_FILE)))
     }
 
     fn with(path: &str, text: &str) -> Result<Self, Error> {
@@ -232,7 +267,7 @@ mod tests {
         assert!(file.policies.is_some() && file.home_region.is_some());
         assert!(file.journal_records_max.is_some() && file.storage.is_some());
         assert!(file.checkpoint_every.is_some() && file.checkpoint_key.is_some());
-        assert!(file.lease.is_some());
+        assert!(file.lease.is_some() && file.sealing_key.is_some());
         assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
         // The debug form lists every field, so that a new limit cannot be forgotten here.
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);

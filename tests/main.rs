@@ -24,4 +24,6 @@ mod postgres;
 mod readme;
 mod replay;
 mod run;
+mod sealing;
 mod tidy;
+mod unsealed;

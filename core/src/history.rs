@@ -141,7 +141,8 @@ impl History {
             | Entry::Incident { .. }
             | Entry::RunResumed { .. }
             | Entry::Outcome { .. }
-            | Entry::RunEnd { .. } => {}
+            | Entry::RunEnd { .. }
+            | Entry::Erased { .. } => {}
         }
     }
 

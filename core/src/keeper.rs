@@ -28,6 +28,10 @@ pub(crate) struct Parked {
 /// Wait before the store is asked again after it failed.
 pub(crate) const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
+/// Wait before a run that could not go on is claimed again: long enough that it costs nothing,
+/// short enough that it goes on soon after what was wrong has been put right.
+pub(crate) const RELEASE_BACKOFF: Duration = Duration::from_mins(1);
+
 impl Shared {
     /// Lets go of a run that is parked.
     pub(crate) fn park(&self, run: RunId, parked: Parked, wake_at: Timestamp) {
@@ -171,9 +175,25 @@ impl Shared {
                 Some(run)
             }
             Err(problem) => {
-                tracing::error!(run = %id, problem, "the run cannot go on");
+                tracing::error!(run = %id, problem, "the run cannot go on; it is let go of");
+                self.release(id).await;
                 None
             }
+        }
+    }
+
+    /// Lets go of a claimed run that cannot go on here: another process, or another version of
+    /// this one, may be able to.
+    async fn release(&self, id: RunId) {
+        let until = self.clock.now().plus(RELEASE_BACKOFF);
+        loop {
+            let Err(error) = self.run_index.release(id, until).await else { return };
+            tracing::error!(run = %id, %error, "the run cannot be let go of");
+            if self.is_draining() {
+                // What this process owns is free once it has ended.
+                return;
+            }
+            tokio::time::sleep(STORE_BACKOFF).await;
         }
     }
 

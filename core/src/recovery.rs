@@ -46,6 +46,9 @@ pub(crate) fn recover(
     records: Vec<Arc<Record>>,
     outcome: Option<oneshot::Sender<Arc<Outcome>>>,
 ) -> Result<Arc<Run>, String> {
+    if records.iter().any(|record| record.entry.is_erased()) {
+        return Err("its records were erased with the data of whoever asked for it".to_owned());
+    }
     let start = start_of(&records).ok_or("there is no record of its start")?;
     let now = shared.clock.now();
     let mut history = History::of(&records);

@@ -84,6 +84,10 @@ pub trait Runs: Send + Sync + 'static {
     /// The runs of this process that someone has asked to cancel, each once.
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error>;
 
+    /// Lets go of a run that was claimed and that this process cannot go on with: nobody owns it
+    /// then, and nobody takes it before `until`, unless a decision or a cancellation makes it due.
+    async fn release(&self, run: RunId, until: Timestamp) -> Result<(), Error>;
+
     /// Takes note that a run was parked, for adapters that do not see the journal's records.
     fn parked(&self, _run: RunId, _wake_at: Timestamp) {}
 }

@@ -60,6 +60,7 @@ fn name_of(entry: &Entry) -> Option<&'static str> {
     match entry {
         Entry::RunStarted { .. } => Some("run.started"),
         Entry::Message { .. } | Entry::RunEnd { .. } => None,
+        Entry::Erased { .. } => Some("record.erased"),
         Entry::Verdict { verdict, .. } => Some(match verdict.decision {
             Decision::Allow => "message.published",
             Decision::Redact => "message.redacted",

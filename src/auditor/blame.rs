@@ -84,10 +84,10 @@ pub(super) async fn blame(
     let Some(hash) = record.hash else {
         return found(Deed::Rehashed, "has a hash that is none");
     };
-    let body = Hash::of(&record.body);
+    let body = record.body_sha256.unwrap_or(Hash::ZERO);
     let right = seal(seq, prev, body);
     let next = store.raw(chain, seq, seq + 1).await?.into_iter().next();
-    let next = next.and_then(|next| Some((Hash::of(&next.body), next.hash?)));
+    let next = next.and_then(|next| Some((next.body_sha256?, next.hash?)));
     if next.is_some_and(|(body, hash)| seal(seq + 1, right, body) == hash) {
         return found(
             Deed::Rehashed,

@@ -15,7 +15,7 @@ use genie_core::journal::steps::{Effect, Pattern};
 use genie_core::journal::{Entry, Record};
 use genie_core::label::Label;
 use genie_core::message::Message;
-use genie_store::{Checkpoints, RawApproval, RawLink};
+use genie_store::{Checkpoints, RawApproval, RawContent, RawLink};
 use uuid::Uuid;
 
 use super::blame::{Deed, Fault};
@@ -70,6 +70,7 @@ impl Claims {
             | Mark::Waiting
             | Mark::Resumed { .. }
             | Mark::Outcome { .. }
+            | Mark::ErasedOutcome
             | Mark::End { .. }
             | Mark::Other => {}
         }
@@ -190,6 +191,10 @@ impl Claims {
             for row in page {
                 let id = ApprovalId(Uuid::from_slice(&row.id).unwrap_or_default());
                 let run = run_id(&row.run_id);
+                if row.document == RawContent::Erased {
+                    seen.insert(id);
+                    continue;
+                }
                 let asked = self.approvals.get(&id).filter(|asked| asked.run == run);
                 let problem = match (asked, census.standing(run)) {
                     (Some(_), Some(standing)) => {
@@ -297,7 +302,11 @@ fn unfounded(
     records: &[Arc<Record>],
     standing: &Standing<'_>,
 ) -> Option<String> {
-    let Ok(approval) = serde_json::from_str::<Approval>(&row.document) else {
+    let approval = match &row.document {
+        RawContent::Bytes(text) => serde_json::from_slice::<Approval>(text).ok(),
+        RawContent::Erased | RawContent::Broken(_) => None,
+    };
+    let Some(approval) = approval else {
         return Some(format!("approval {id} cannot be read"));
     };
     let account = Account::of(&approval, records);

@@ -9,19 +9,20 @@ use genie_core::audit::checkpoint::Checkpoint;
 use genie_core::audit::keys::VerifierKey;
 use genie_core::audit::merkle::{Tree, TreeHead};
 use genie_core::ids::RunId;
-use genie_core::journal::census::{Census, Standing};
-use genie_core::journal::chain::{Hash, Head, seal};
-use genie_store::{AuditError, BlobKey, ChainInfo, Checkpoints, RawRun};
+use genie_core::journal::census::{Census, ERASED, Standing};
+use genie_core::journal::chain::{Head, seal};
+use genie_store::{AuditError, ChainInfo, Checkpoints, RawRun};
 
 use super::blame::{Deed, Fault, blame};
 use super::claims::Claims;
+use super::contents;
 use super::keys;
 use super::log;
 use super::records::{Bad, Item, Range, Reader};
 
 /// Most checkpoints of a chain that are compared, the latest ones.
 const CHECKPOINTS_MAX: u64 = 100_000;
-/// Runs and keys of content that are read at once.
+/// Runs that are read at once.
 const PAGE: u64 = 4_096;
 /// How often to look again because runs went on meanwhile.
 const ROUNDS: u32 = 8;
@@ -72,6 +73,8 @@ pub(crate) struct Verified {
 pub(crate) struct Report {
     pub(crate) chains: Vec<Verified>,
     pub(crate) records: u64,
+    /// How many of them were erased: their hashes are checked, their contents are gone.
+    pub(crate) erased: u64,
     pub(crate) runs: u64,
     /// The runs that have not ended, with how they stand and how many records they have.
     pub(crate) open: Vec<(RunId, &'static str, u64)>,
@@ -94,8 +97,15 @@ pub(crate) async fn inspect(
     // Read after the last records: whatever was written in between, these are not behind.
     let chains = store.chains().await?;
     let todo: u64 = chains.iter().map(|chain| chain.head.seq).sum();
-    let (census, claims) = (Census::default(), Claims::default());
-    let mut inspection = Inspection { store, census, claims, walks: Vec::new(), done: 0, todo };
+    let mut inspection = Inspection {
+        store,
+        census: Census::default(),
+        claims: Claims::default(),
+        walks: Vec::new(),
+        done: 0,
+        erased: 0,
+        todo,
+    };
     for chain in &chains {
         let last = lasts.get(&chain.chain).copied().unwrap_or(0);
         if last > chain.head.seq {
@@ -109,10 +119,11 @@ pub(crate) async fn inspect(
     }
     inspection.walks.iter().try_for_each(Walk::has_all)?;
     inspection.tables(&mut progress).await?;
-    let blobs = blobs(store).await?;
-    let Inspection { census, walks, done, .. } = inspection;
+    let blobs = contents::check(store).await?;
+    let Inspection { census, walks, done, erased, .. } = inspection;
     let chains = walks.iter().map(Walk::verified).collect();
-    Ok(Report { chains, records: done, runs: census.runs(), open: census.open(), blobs })
+    let (runs, open) = (census.runs(), census.open());
+    Ok(Report { chains, records: done, erased, runs, open, blobs })
 }
 
 /// A checkpoint to be compared with the tree.
@@ -193,7 +204,8 @@ async fn follows(store: &Checkpoints, chain: i64, seq: u64) -> Result<bool, Audi
     Ok(own
         .hash
         .zip(next.hash)
-        .is_some_and(|(own, hash)| seal(seq + 1, own, Hash::of(&next.body)) == hash))
+        .zip(next.body_sha256)
+        .is_some_and(|((own, hash), body)| seal(seq + 1, own, body) == hash))
 }
 
 /// Whether a log's name is that of this chain: they end in its number.
@@ -214,6 +226,7 @@ struct Inspection<'a> {
     claims: Claims,
     walks: Vec<Walk>,
     done: u64,
+    erased: u64,
     todo: u64,
 }
 
@@ -257,6 +270,7 @@ impl Inspection<'_> {
         let prev = self.walks[at].head.hash;
         Err(match bad {
             Bad::Seal(record) => blame(self.store, chain, prev, &record).await?,
+            Bad::Content(problem) => Fault::at(chain, seq, Deed::Edited, problem),
             Bad::Row(problem) => {
                 let follows = follows(self.store, chain, seq).await?;
                 let deed = if follows { Deed::Unfounded } else { Deed::Edited };
@@ -277,7 +291,7 @@ impl Inspection<'_> {
 
     async fn item(&mut self, at: usize, item: Item) -> Result<(), Error> {
         let walk = &mut self.walks[at];
-        let Item { seq, number, hash, leaf, facts } = item;
+        let Item { seq, number, hash, leaf, facts, erased, holder } = item;
         let chain = walk.chain;
         let run = facts.run_id;
         let place = genie_core::journal::census::Place { chain, seq };
@@ -290,6 +304,17 @@ impl Inspection<'_> {
             let problem = format!("is filed as number {number} of its run, it is number {counted}");
             return Err(Fault::at(chain, seq, Deed::Unfounded, problem).into());
         }
+        let asked = self.census.standing(run).and_then(|standing| standing.asked);
+        if let (Some((tenant, subject)), Some(asked)) = (&holder, asked)
+            && (&**tenant, &**subject) != (&*asked.tenant, &*asked.subject)
+        {
+            let problem = format!(
+                "is sealed for `{subject}` in `{tenant}`, its run is of `{}` in `{}`",
+                asked.subject, asked.tenant
+            );
+            return Err(Fault::at(chain, seq, Deed::Unfounded, problem).into());
+        }
+        self.erased += u64::from(erased);
         walk.tree.append(leaf);
         walk.head = Head { seq, hash };
         self.done += 1;
@@ -440,7 +465,8 @@ fn unfounded(row: &RawRun, standing: Option<Standing<'_>>) -> Option<String> {
             |at| genie_core::clock::Timestamp::from_micros(at).to_string(),
         )
     };
-    if row.status != standing.status {
+    let status_is_known = standing.status != ERASED;
+    if status_is_known && row.status != standing.status {
         return Some(differs("status", &row.status, standing.status));
     }
     for (what, row, records) in [
@@ -459,32 +485,4 @@ fn unfounded(row: &RawRun, standing: Option<Standing<'_>>) -> Option<String> {
         return Some(differs("end", &time(row.ended_at), &time(ended_at)));
     }
     None
-}
-
-/// Checks all content against the hashes under which it is kept; gives how many there are.
-async fn blobs(store: &Checkpoints) -> Result<u64, Error> {
-    let mut after: Option<BlobKey> = None;
-    let mut count = 0;
-    loop {
-        let page = store.blob_keys(after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(count) };
-        after = Some(last.clone());
-        for key in page {
-            // Gone meanwhile is erased, not tampered with.
-            let Some(content) = store.blob(&key).await? else { continue };
-            count += 1;
-            if Hash::of(&content).0[..] != key.sha256 {
-                let kept = <[u8; 32]>::try_from(&key.sha256[..]);
-                let kept =
-                    kept.map_or_else(|_| "no hash".to_owned(), |kept| Hash(kept).to_string());
-                let problem = format!(
-                    "the content kept as `{kept}` of `{}` in `{}` is another: it was swapped or \
-                     changed",
-                    key.subject, key.tenant
-                );
-                let (chain, record, run) = (None, None, None);
-                return Err(Fault { deed: Deed::Swapped, chain, record, run, problem }.into());
-            }
-        }
-    }
 }

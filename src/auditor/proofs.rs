@@ -40,6 +40,12 @@ pub(crate) enum Error {
     /// The run goes on.
     #[error("run `{0}` has not ended; a receipt proves how a run ended")]
     Open(RunId),
+    /// How it ended was erased.
+    #[error(
+        "how run `{0}` ended was erased with the data of whoever asked for it; a receipt from \
+         before still proves it"
+    )]
+    Erased(RunId),
     /// No checkpoint covers the run.
     #[error("no checkpoint covers the end of run `{0}` yet; `genie audit checkpoint` signs one")]
     Uncovered(RunId),
@@ -55,6 +61,9 @@ pub(crate) async fn receipt(store: &Checkpoints, run: RunId) -> Result<Receipt, 
     let rows = store.rows(chain, end.saturating_sub(2), 2).await?;
     let records = restore(rows)?;
     let [outcome, last] = records.as_slice() else { return Err(Error::Open(run)) };
+    if outcome.entry.is_erased() {
+        return Err(Error::Erased(run));
+    }
     if !ends(outcome, last, run) {
         return Err(Error::Open(run));
     }

@@ -7,6 +7,7 @@ use genie_core::audit::merkle::leaf;
 use genie_core::ids::RunId;
 use genie_core::journal::census::Facts;
 use genie_core::journal::chain::{Hash, seal};
+use genie_core::journal::restore::Kept;
 use genie_store::{AuditError, Checkpoints, RawRecord};
 use tokio::task::JoinSet;
 
@@ -20,6 +21,9 @@ pub(super) struct Item {
     pub(super) hash: Hash,
     pub(super) leaf: Hash,
     pub(super) facts: Facts,
+    pub(super) erased: bool,
+    /// The tenant and the subject for whom it is sealed.
+    pub(super) holder: Option<(String, String)>,
 }
 
 /// What is wrong with the first record of a range that is not in order.
@@ -28,6 +32,8 @@ pub(super) enum Bad {
     Missing(Option<u64>),
     /// Its content does not give its hash, or it does not follow the record before it.
     Seal(Box<RawRecord>),
+    /// Its hash is as it was written, and its content cannot be had.
+    Content(String),
     /// A column beside the record, or its text, is not what was written.
     Row(String),
 }
@@ -114,7 +120,7 @@ async fn range(
             range.bad = Some((next, Bad::Missing(Some(record.seq))));
             return Ok(range);
         }
-        let body = Hash::of(&record.body);
+        let body = record.body_sha256.unwrap_or(Hash::ZERO);
         let sealed = record
             .hash
             .filter(|hash| prev.is_none_or(|prev| seal(record.seq, prev, body) == *hash));
@@ -124,12 +130,14 @@ async fn range(
         };
         match read(&record) {
             Ok(facts) => {
-                let (seq, number) = (record.seq, record.number);
-                range.items.push(Item { seq, number, hash, leaf: leaf(&hash.0), facts });
+                let (seq, number, holder) = (record.seq, record.number, record.holder.clone());
+                let erased = matches!(record.body, Kept::Erased { .. });
+                let leaf = leaf(&hash.0);
+                range.items.push(Item { seq, number, hash, leaf, facts, erased, holder });
             }
             // The first of a range may be no record at all: its hash is judged before its text.
-            Err(problem) => {
-                range.bad = Some((next, Bad::Row(problem)));
+            Err(bad) => {
+                range.bad = Some((next, bad));
             }
         }
         if prev.is_none() {
@@ -149,12 +157,15 @@ async fn range(
     Ok(range)
 }
 
-fn read(record: &RawRecord) -> Result<Facts, String> {
-    let text = std::str::from_utf8(&record.body).map_err(|_| "is not UTF-8 text".to_owned())?;
-    let facts = Facts::of(text)?;
+fn read(record: &RawRecord) -> Result<Facts, Bad> {
+    let facts = match &record.body {
+        Kept::Text(text) => Facts::of(text).map_err(Bad::Row)?,
+        Kept::Erased { run_id, kind, .. } => Facts::erased(*run_id, kind).map_err(Bad::Row)?,
+        Kept::Broken(problem) => return Err(Bad::Content(problem.clone())),
+    };
     let RunId(run) = facts.run_id;
     if run.as_bytes()[..] != record.run_id {
-        return Err(format!("is filed under another run than its own, {run}"));
+        return Err(Bad::Row(format!("is filed under another run than its own, {run}")));
     }
     Ok(facts)
 }

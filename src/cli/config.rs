@@ -34,8 +34,14 @@ enum Command {
 }
 
 /// Variables of Genie's that are no settings.
-const OTHERS: [&str; 5] =
-    ["GENIE_CONFIG", "GENIE_DATA", "GENIE_DATABASE", "GENIE_CHECKPOINT_KEY_FILE", "GENIE_LOG"];
+const OTHERS: [&str; 6] = [
+    "GENIE_CONFIG",
+    "GENIE_DATA",
+    "GENIE_DATABASE",
+    "GENIE_CHECKPOINT_KEY_FILE",
+    super::SEALING_SECRET,
+    "GENIE_LOG",
+];
 
 /// What a variable of the process says.
 pub(crate) fn of_environment(variable: &str) -> Option<String> {

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use genie_core::Agent;
+use genie_store::Keks;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use zeroize::Zeroizing;
 
-use crate::config::{Config, Source};
+use crate::config::{Config, SealingKey, Source};
 use crate::storage::{self, Storage};
 
 mod agents;
@@ -22,7 +24,9 @@ mod complaint;
 mod config;
 mod data;
 mod db;
+mod erase;
 mod follow;
+mod keys;
 mod looking;
 mod new;
 mod person;
@@ -36,6 +40,8 @@ mod stored;
 mod story;
 mod waits;
 mod words;
+
+use complaint::Complaint;
 
 /// Shown at the end of `genie --help`.
 const EXIT_CODES: &str = "\
@@ -57,6 +63,10 @@ struct Cli {
     /// The file of the key that signs the log, in place of that of the settings.
     #[arg(long, global = true, value_name = "FILE", env = "GENIE_CHECKPOINT_KEY_FILE")]
     checkpoint_key: Option<PathBuf>,
+    /// The file of the key that personal data is sealed with, in place of that of the settings;
+    /// `GENIE_SEALING_SECRET` may hold the key itself.
+    #[arg(long, global = true, value_name = "FILE")]
+    sealing_key: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -129,6 +139,12 @@ enum Command {
     /// With `--policies DIR`, say what those rules would have decided. Exits with 1 if anything
     /// differs.
     Replay(replay::Args),
+    /// Destroy what is kept of one person, for good; the log still verifies.
+    ///
+    /// The key that their data is sealed with is deleted. Refused while runs of theirs go on.
+    Erase(erase::Args),
+    /// Show and rotate the keys that personal data is sealed with.
+    Keys(keys::Args),
     /// Bring the tables of the database up to date, and see what they hold.
     Db(db::Args),
     /// Show the settings in force and where each comes from.
@@ -164,6 +180,25 @@ fn log() {
     let _ = shown.without_time().with_ansi(false).try_init();
 }
 
+/// The variable that holds sealing keys themselves, the current one first.
+pub(crate) const SEALING_SECRET: &str = "GENIE_SEALING_SECRET";
+
+/// The sealing key that is given, or else that of the settings.
+fn sealing_key(file: Option<PathBuf>, set: SealingKey) -> anyhow::Result<SealingKey> {
+    let named = file.map_or(set, SealingKey::File);
+    let Some(secret) = std::env::var_os(SEALING_SECRET).filter(|value| !value.is_empty()) else {
+        return Ok(named);
+    };
+    if let SealingKey::File(file) = named {
+        let file = file.display();
+        let problem = format!("`{SEALING_SECRET}` is a sealing key, and `{file}` names another");
+        return Err(Complaint::usage(problem).hint("leave one of them out").into());
+    }
+    let secret = Zeroizing::new(secret.into_string().unwrap_or_default());
+    let lines = Zeroizing::new(secret.replace([',', ' '], "\n"));
+    Ok(SealingKey::Given(Keks::parse(&format!("`{SEALING_SECRET}`"), &lines)?))
+}
+
 impl Cli {
     fn run(self, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
         let (mut config, mut settings) =
@@ -176,6 +211,11 @@ impl Cli {
             config::overrule(&mut settings, "checkpoint_key", &key.to_string_lossy(), source);
             config.checkpoint_key = Some(key);
         }
+        if let Some(key) = &self.sealing_key {
+            let source = Source::Option("--sealing-key");
+            config::overrule(&mut settings, "sealing_key", &key.to_string_lossy(), source);
+        }
+        config.sealing_key = sealing_key(self.sealing_key, config.sealing_key)?;
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
             Command::Resume(args) => resume::main(&args, &config, agents),
@@ -183,6 +223,8 @@ impl Cli {
             Command::Approvals(args) => approvals::main(&args, &config, agents),
             Command::Audit(args) => audit::main(&args, &config),
             Command::Replay(args) => replay::main(&args, &config, agents),
+            Command::Erase(args) => erase::main(&args, &config),
+            Command::Keys(args) => keys::main(args, &config),
             Command::Db(args) => db::main(&args, &config),
             Command::Config(args) => config::main(&args, &settings),
             Command::Agents(args) => agents::main(&args, agents),

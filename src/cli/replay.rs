@@ -77,6 +77,8 @@ struct Total {
     departures: u64,
     /// Runs of which anything differs.
     differing: u64,
+    /// Runs that were erased, which are not among the others.
+    erased: u64,
 }
 
 struct Replayed<'a> {
@@ -106,6 +108,10 @@ impl Replayed<'_> {
             let hint = "`genie runs list` shows the runs that there are";
             return Err(Complaint::usage(format!("there is no run `{run}`")).hint(hint).into());
         }
+        if records.iter().any(|record| record.entry.is_erased()) {
+            self.total.erased += 1;
+            return self.erased(run);
+        }
         let report = replay::check(&records, self.policies, self.world);
         let total = &mut self.total;
         total.runs += 1;
@@ -126,6 +132,18 @@ impl Replayed<'_> {
             return Ok(());
         }
         stdout::write(as_text(&report, self.args).as_bytes())
+    }
+
+    /// What was erased neither agrees nor differs.
+    fn erased(&self, run: RunId) -> anyhow::Result<()> {
+        if self.args.json {
+            let json = serde_json::json!({ "run_id": run, "erased": true });
+            return stdout::write(format!("{json}\n").as_bytes());
+        }
+        if self.args.all {
+            return Ok(());
+        }
+        stdout::write(format!("run {run}: erased, so that nothing can be derived\n").as_bytes())
     }
 }
 
@@ -251,11 +269,15 @@ fn word(decision: Decision) -> &'static str {
 
 impl Total {
     fn as_text(&self) -> String {
-        let Self { runs, verdicts, underived, decisions, departures, differing } = self;
+        let Self { runs, verdicts, underived, decisions, departures, differing, erased } = self;
+        let erased = match erased {
+            0 => String::new(),
+            erased => format!("; {erased} more were erased"),
+        };
         format!(
             "{runs} runs, {verdicts} verdicts: {decisions} come out otherwise, {underived} cannot \
              be derived again; {departures} records do not follow from what is before them; \
-             {differing} runs differ\n"
+             {differing} runs differ{erased}\n"
         )
     }
 }

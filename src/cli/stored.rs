@@ -50,7 +50,8 @@ pub(crate) async fn try_look(config: &Config) -> Result<Opened, NotOpen> {
         let hint = "leave `--memory` out, or give `--data DIR`";
         return Err(NotOpen::Other(Complaint::usage(problem).hint(hint)));
     };
-    genie_store::open(&place, Mode::Look, Options::default()).await.map_err(|error| {
+    let options = Options { sealing: config.sealing(), ..Options::default() };
+    genie_store::open(&place, Mode::Look, options).await.map_err(|error| {
         let complaint = unusable(&error);
         match error {
             OpenError::Missing(_) => NotOpen::Missing(complaint),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use genie_core::label::Classification;
 
-use super::{Config, duration};
+use super::{Config, SealingKey, duration};
 use crate::storage::Storage;
 
 /// Most events that an observer may lag: the channel behind it reserves room for all of them.
@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) storage: Option<String>,
     pub(super) checkpoint_every: Option<Lasting>,
     pub(super) checkpoint_key: Option<PathBuf>,
+    pub(super) sealing_key: Option<PathBuf>,
     pub(super) lease: Option<Lasting>,
     pub(super) journal_records_max: Option<Count>,
     pub(super) home_region: Option<Region>,
@@ -72,6 +73,10 @@ impl File {
         set(&mut config.checkpoint_every, self.checkpoint_every.map(|lasting| lasting.0));
         if let Some(key) = self.checkpoint_key {
             config.checkpoint_key = (!key.as_os_str().is_empty()).then_some(key);
+        }
+        if let Some(key) = self.sealing_key {
+            config.sealing_key =
+                if key.as_os_str().is_empty() { SealingKey::Unset } else { SealingKey::File(key) };
         }
         set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
         set(&mut config.home_region, self.home_region.map(|region| region.0));

@@ -40,7 +40,9 @@ impl Evidence {
     pub(crate) async fn gather(directory: &Path, database: Option<&str>) -> Self {
         let data = || Location::Sqlite(directory.join("data"));
         let place = database.map_or_else(data, |url| Location::Postgres(url.to_owned()));
-        let store = genie_store::open(&place, Mode::Look, genie_store::Options::default());
+        let key = genie_store::KeySource::File(directory.join("sealing.key"));
+        let options = genie_store::Options { sealing: Some(key), ..Default::default() };
+        let store = genie_store::open(&place, Mode::Look, options);
         let store = store.await.unwrap();
         let mut evidence = Self {
             acknowledged: lines_of(&directory.join("acknowledged"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use genie::App;
 use genie::app::Running;
-use genie::config::Config;
+use genie::config::{Config, SealingKey};
 use genie::storage::Storage;
 use genie_core::Ask;
 use genie_core::approval::{Choice, DecideError, Filter, Refusal, Resolution};
@@ -53,6 +53,7 @@ pub(crate) async fn work(directory: &Path, database: Option<&str>, mission: Miss
         policies: Some(rules),
         storage: database.map_or_else(data, Storage::parse),
         lease: Duration::from_millis(900),
+        sealing_key: SealingKey::File(directory.join("sealing.key")),
         ..Config::default()
     };
     let book = |name: &'static str, effects: Effects| Book {

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --package genie-store` measures SQLite in a temporary directory; with
 //! `GENIE_TEST_POSTGRES_URL` it measures PostgreSQL, too, in a schema of its own. Each run has
-//! twelve records of 700 bytes, among them its start and its outcome.
+//! twelve records of 700 bytes, among them its start and its outcome. Everything is measured in the
+//! clear and sealed.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
 
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 use genie_core::clock::Timestamp;
 use genie_core::ids::{MessageId, RunId};
 use genie_core::journal::chain::{Hash, Head, seal};
-use genie_core::journal::restore::{Row, restore};
+use genie_core::journal::restore::{Kept, Row, restore};
 use genie_core::journal::{Entry, Journal, Record};
 use genie_core::outcome::Outcome;
-use genie_store::{Location, Mode, Options, open};
+use genie_store::{KeySource, Location, Mode, Options, open};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -66,7 +67,7 @@ fn records(mut head: Head, first_run: u128, runs: u128) -> Vec<Sealed> {
                 let (seq, prev_hash) = (head.seq + 1, head.hash);
                 let hash = seal(seq, prev_hash, Hash::of(body.as_bytes()));
                 head = Head { seq, hash };
-                let row = Row { seq, prev_hash, hash, number, body: body.clone() };
+                let row = Row { seq, prev_hash, hash, number, body: Kept::Text(body.clone()) };
                 sealed.push((restore([row]).unwrap().remove(0), body));
             }
         }
@@ -123,8 +124,9 @@ async fn latency(journal: Arc<dyn Journal>, sealed: Vec<Sealed>, waiters: usize)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
-async fn measure(name: &str, location: Location) {
-    let store = open(&location, Mode::Own, Options::default()).await.unwrap();
+async fn measure(name: &str, location: Location, sealing: Option<KeySource>) {
+    let options = Options { sealing, ..Options::default() };
+    let store = open(&location, Mode::Own, options).await.unwrap();
     let sealed = records(store.journal.head(), 0, RUNS);
     let took = throughput(&*store.journal, &sealed).await;
     let rate = sealed.len() as f64 / took.as_secs_f64();
@@ -155,15 +157,20 @@ async fn measure(name: &str, location: Location) {
 #[tokio::main]
 async fn main() {
     let directory = tempfile::tempdir().unwrap();
-    measure("SQLite", Location::Sqlite(directory.path().to_owned())).await;
+    let place = |name: &str| Location::Sqlite(directory.path().join(name));
+    let key = KeySource::File(directory.path().join("sealing.key"));
+    measure("SQLite", place("clear"), None).await;
+    measure("SQLite, sealed", place("sealed"), Some(key.clone())).await;
     #[expect(clippy::disallowed_methods, reason = "a benchmark has no configuration")]
     let Ok(server) = std::env::var("GENIE_TEST_POSTGRES_URL") else { return };
     let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-    for sql in ["DROP SCHEMA IF EXISTS genie_bench CASCADE", "CREATE SCHEMA genie_bench"] {
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-    }
     let mark = if server.contains('?') { '&' } else { '?' };
     let url = format!("{server}{mark}options[search_path]=genie_bench");
-    measure("PostgreSQL", Location::Postgres(url)).await;
+    for (name, key) in [("PostgreSQL", None), ("PostgreSQL, sealed", Some(key))] {
+        for sql in ["DROP SCHEMA IF EXISTS genie_bench CASCADE", "CREATE SCHEMA genie_bench"] {
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        measure(name, Location::Postgres(url.clone()), key).await;
+    }
     sqlx::raw_sql("DROP SCHEMA genie_bench CASCADE").execute(&mut connection).await.unwrap();
 }

@@ -12,6 +12,8 @@ use crate::group::{Content, Item, Link};
 use crate::journal::LOOKING;
 use crate::pool::{Pools, on};
 use crate::queue::Queue;
+use crate::sealing::cipher::Place;
+use crate::sealing::{self, Columns, Sealing};
 
 mod cache;
 
@@ -23,6 +25,7 @@ pub(crate) struct StoredBlobs {
     pools: Pools,
     queue: Option<Arc<Queue>>,
     cache: Mutex<Cache>,
+    sealing: Arc<Sealing>,
 }
 
 /// Smaller content is written without asking whether it is there.
@@ -30,6 +33,16 @@ const LOOKUP_BYTES_MIN: u64 = 64 << 10;
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error(error.to_string())
+}
+
+/// The columns of content: in the clear, sealed, its key; and its label.
+type Found = (Vec<u8>, Option<Vec<u8>>, Option<i64>, String);
+
+fn changed(blob: Blob, problem: &str) -> Error {
+    Error(format!(
+        "the content kept as `{}` is not as it was written: it {problem}; restore it from a backup",
+        blob.sha256
+    ))
 }
 
 /// What the database knows of content.
@@ -41,8 +54,13 @@ struct Known {
 }
 
 impl StoredBlobs {
-    pub(crate) fn new(pools: Pools, queue: Option<Arc<Queue>>, cache_bytes_max: u64) -> Self {
-        Self { pools, queue, cache: Mutex::new(Cache::new(cache_bytes_max)) }
+    pub(crate) fn new(
+        sealing: Arc<Sealing>,
+        queue: Option<Arc<Queue>>,
+        cache_bytes_max: u64,
+    ) -> Self {
+        let pools = sealing.pools().clone();
+        Self { pools, queue, cache: Mutex::new(Cache::new(cache_bytes_max)), sealing }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -137,22 +155,26 @@ impl Blobs for StoredBlobs {
         if let Some(held) = self.cache().get(scope, blob) {
             return Ok(Some(held));
         }
-        let sql = "SELECT b.content, l.label FROM run_blobs l \
+        let sql = "SELECT b.content, b.sealed, b.key_id, l.label FROM run_blobs l \
                    JOIN blobs b ON b.sha256 = l.sha256 AND b.tenant = $1 AND b.subject = $2 \
                    WHERE l.run_id = $3 AND l.sha256 = $4";
         let gone = self.cache().gone();
-        let found: Option<(Vec<u8>, String)> = on!(&self.pools.read, pool => {
+        let found: Option<Found> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(&*scope.tenant).bind(&*scope.subject);
             let query = query.bind(&scope.run.0.as_bytes()[..]).bind(&blob.sha256.0[..]);
             query.fetch_optional(pool).await
         })
         .map_err(failed)?;
-        let Some((content, label)) = found else { return Ok(None) };
+        let Some((content, sealed, key_id, label)) = found else { return Ok(None) };
+        let keys = self.sealing.find([key_id]).await.map_err(failed)?;
+        let columns = Columns { clear: &content, sealed: sealed.as_deref(), key_id };
+        let content = match keys.open(&columns, Place::Blob { sha256: &blob.sha256.0 }) {
+            sealing::Content::Text(content) => content,
+            sealing::Content::Erased => return Ok(None),
+            sealing::Content::Broken(problem) => return Err(changed(blob, &problem)),
+        };
         if Blob::of(&content) != blob {
-            return Err(Error(format!(
-                "the content kept as `{}` is not as it was written; restore it from a backup",
-                blob.sha256
-            )));
+            return Err(changed(blob, "does not give its hash"));
         }
         let label = serde_json::from_str(&label).map_err(failed)?;
         let stored = Arc::new(Stored::new(content.into(), label));

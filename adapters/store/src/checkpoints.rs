@@ -1,6 +1,8 @@
 //! What an auditor needs of the database: chains, raw records, the tiles of the Merkle trees and
 //! the signed checkpoints. It keeps them; what they mean is the kernel's business.
 
+use std::sync::Arc;
+
 use genie_core::clock::Timestamp;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::{Hash, Head};
@@ -8,11 +10,18 @@ use genie_core::journal::restore::Row;
 
 use crate::pool::{Pools, on};
 use crate::rows;
+use crate::sealing::{self, Sealing};
 
 /// Why the database could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit store failed: {0}")]
-pub struct Error(#[from] sqlx::Error);
+pub enum Error {
+    /// It refused.
+    #[error("the audit store failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// What is sealed could not be opened.
+    #[error(transparent)]
+    Sealed(#[from] sealing::Error),
+}
 
 /// One chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +63,7 @@ pub struct Checkpoint {
 pub struct Checkpoints {
     pub(crate) pools: Pools,
     pub(crate) own: Option<i64>,
+    pub(crate) sealing: Arc<Sealing>,
 }
 
 impl Checkpoints {
@@ -88,14 +98,16 @@ impl Checkpoints {
     /// nothing is checked, and a gap stays one. `prev_hash` is that of the row before, zeros if the
     /// record before is not there.
     pub async fn rows(&self, chain: i64, after: u64, limit: u64) -> Result<Vec<Row>, Error> {
-        let sql = "SELECT r.seq, (SELECT hash FROM records p \
-                   WHERE p.chain = r.chain AND p.seq = r.seq - 1), r.hash, r.number, r.body \
-                   FROM records r WHERE r.chain = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3";
+        let sql = concat!(
+            "SELECT ",
+            rows::found!(),
+            " FROM records r WHERE r.chain = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3"
+        );
         let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(chain).bind(rows::number(after));
             query.bind(rows::number(limit)).fetch_all(pool).await
         })?;
-        Ok(found.into_iter().map(rows::row).collect::<Result<_, _>>()?)
+        Ok(rows::opened(&self.sealing, found).await?)
     }
 
     /// Where the records of a run are: chain and number, in the order of the run.

@@ -2,11 +2,14 @@
 //! tampered with is handed over and not refused.
 
 use genie_core::journal::chain::Hash;
+use genie_core::journal::restore::Kept;
 use sqlx::Row as _;
 
 use crate::checkpoints::{Checkpoints, Error};
 use crate::pool::on;
 use crate::rows;
+use crate::sealing::cipher::Place;
+use crate::sealing::{self, Beside, Columns, Content};
 
 /// A record as its row has it.
 #[derive(Debug, Clone)]
@@ -19,8 +22,24 @@ pub struct RawRecord {
     pub run_id: Vec<u8>,
     /// The hash; `None` if the column has not 32 bytes.
     pub hash: Option<Hash>,
+    /// SHA-256 of the text of the entry: of the text if it is there, or else as it stands beside
+    /// the record; `None` if it does not.
+    pub body_sha256: Option<Hash>,
     /// The text of the entry.
-    pub body: Vec<u8>,
+    pub body: Kept,
+    /// The tenant and the subject for whom it is sealed, if it is.
+    pub holder: Option<(String, String)>,
+}
+
+/// Content as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawContent {
+    /// It is there.
+    Bytes(Vec<u8>),
+    /// It was erased with the key of its subject.
+    Erased,
+    /// It is not as it was written: why, in a clause.
+    Broken(String),
 }
 
 /// A run as its row has it. Times are microseconds since 1970.
@@ -69,7 +88,7 @@ pub struct RawApproval {
     /// How often it was changed.
     pub revision: i64,
     /// The approval as JSON.
-    pub document: String,
+    pub document: RawContent,
 }
 
 /// That a run may load content, as its row has it.
@@ -85,7 +104,8 @@ pub struct RawLink {
 
 const RUN: &str = "SELECT run_id, tenant, subject, agent, status, started_at, ended_at FROM runs";
 
-type ApprovalRow = (Vec<u8>, String, Vec<u8>, String, i64, i64, String);
+type ApprovalRow =
+    (Vec<u8>, String, Vec<u8>, String, i64, i64, String, Option<Vec<u8>>, Option<i64>);
 
 type RunRow = (Vec<u8>, String, String, String, String, i64, Option<i64>);
 
@@ -96,26 +116,35 @@ fn run((run_id, tenant, subject, agent, status, started_at, ended_at): RunRow) -
 impl Checkpoints {
     /// The records of a chain after number `after`, up to number `until`, in order.
     pub async fn raw(&self, chain: i64, after: u64, until: u64) -> Result<Vec<RawRecord>, Error> {
-        let sql = "SELECT seq, number, run_id, hash, body FROM records \
-                   WHERE chain = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
-        on!(&self.pools.read, pool => {
+        let sql = "SELECT seq, number, run_id, hash, body, kind, body_sha256, sealed, key_id \
+                   FROM records WHERE chain = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
+        let found: Vec<Found> = on!(&self.pools.read, pool => {
             let query = sqlx::query(sql).bind(chain).bind(rows::number(after));
             let found = query.bind(rows::number(until)).fetch_all(pool).await?;
             let mut records = Vec::with_capacity(found.len());
             for row in found {
-                let hash: &[u8] = row.try_get_unchecked(3)?;
-                let body: &[u8] = row.try_get_unchecked(4)?;
-                let run_id: &[u8] = row.try_get_unchecked(2)?;
-                records.push(RawRecord {
-                    seq: row.try_get::<i64, _>(0)?.cast_unsigned(),
-                    number: row.try_get::<i64, _>(1)?.cast_unsigned(),
-                    run_id: run_id.to_vec(),
-                    hash: rows::hash(hash).ok(),
-                    body: body.to_vec(),
+                let bytes = |at: usize| -> Result<Vec<u8>, sqlx::Error> {
+                    Ok(row.try_get_unchecked::<&[u8], _>(at)?.to_vec())
+                };
+                let optional = |at: usize| -> Result<Option<Vec<u8>>, sqlx::Error> {
+                    Ok(row.try_get_unchecked::<Option<&[u8]>, _>(at)?.map(<[u8]>::to_vec))
+                };
+                records.push(Found {
+                    seq: row.try_get(0)?,
+                    number: row.try_get(1)?,
+                    run_id: bytes(2)?,
+                    hash: bytes(3)?,
+                    body: bytes(4)?,
+                    kind: row.try_get(5)?,
+                    body_sha256: optional(6)?,
+                    sealed: optional(7)?,
+                    key_id: row.try_get(8)?,
                 });
             }
-            Ok(records)
-        })
+            Ok::<_, sqlx::Error>(records)
+        })?;
+        let keys = self.sealing.find(found.iter().map(|found| found.key_id)).await?;
+        Ok(found.into_iter().map(|found| found.record(chain, &keys)).collect())
     }
 
     /// The number of the last record of a chain; 0 without any.
@@ -148,13 +177,17 @@ impl Checkpoints {
 
     /// Up to `limit` approvals after this one, in the order of their ids.
     pub async fn raw_approvals(&self, after: &[u8], limit: u64) -> Result<Vec<RawApproval>, Error> {
-        let sql = "SELECT id, tenant, run_id, status, requested_at, revision, document \
-                   FROM approvals WHERE id > $1 ORDER BY id LIMIT $2";
+        let sql = "SELECT id, tenant, run_id, status, requested_at, revision, document, sealed, \
+                   key_id FROM approvals WHERE id > $1 ORDER BY id LIMIT $2";
         let found: Vec<ApprovalRow> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(after);
             query.bind(rows::number(limit)).fetch_all(pool).await
         })?;
-        let approval = |(id, tenant, run_id, status, requested_at, revision, document)| {
+        let keys = self.sealing.find(found.iter().map(|row| row.8)).await?;
+        let approval = |row: ApprovalRow| {
+            let (id, tenant, run_id, status, requested_at, revision, clear, sealed, key_id) = row;
+            let columns = Columns { clear: clear.as_bytes(), sealed: sealed.as_deref(), key_id };
+            let document = keys.open(&columns, Place::Approval { id: &id, revision }).into();
             RawApproval { id, tenant, run_id, status, requested_at, revision, document }
         };
         Ok(found.into_iter().map(approval).collect())
@@ -198,12 +231,77 @@ impl Checkpoints {
     }
 
     /// The content that is kept under a key.
-    pub async fn blob(&self, key: &BlobKey) -> Result<Option<Vec<u8>>, Error> {
-        let sql = "SELECT content FROM blobs WHERE tenant = $1 AND subject = $2 AND sha256 = $3";
-        let found: Option<(Vec<u8>,)> = on!(&self.pools.read, pool => {
+    pub async fn blob(&self, key: &BlobKey) -> Result<Option<RawContent>, Error> {
+        let sql = "SELECT content, sealed, key_id FROM blobs \
+                   WHERE tenant = $1 AND subject = $2 AND sha256 = $3";
+        let found: Option<ContentRow> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(&key.tenant).bind(&key.subject);
             query.bind(&key.sha256[..]).fetch_optional(pool).await
         })?;
-        Ok(found.map(|(content,)| content))
+        let Some((content, sealed, key_id)) = found else { return Ok(None) };
+        let keys = self.sealing.find([key_id]).await?;
+        let theirs = keys
+            .holder(key_id)
+            .is_none_or(|holder| (&holder.tenant, &holder.subject) == (&key.tenant, &key.subject));
+        if !theirs {
+            return Ok(Some(RawContent::Broken("is sealed for someone else".to_owned())));
+        }
+        let columns = Columns { clear: &content, sealed: sealed.as_deref(), key_id };
+        Ok(Some(keys.open(&columns, Place::Blob { sha256: &key.sha256 }).into()))
+    }
+}
+
+impl From<Content> for RawContent {
+    fn from(content: Content) -> Self {
+        match content {
+            Content::Text(content) => Self::Bytes(content),
+            Content::Erased => Self::Erased,
+            Content::Broken(problem) => Self::Broken(problem),
+        }
+    }
+}
+
+/// The columns of content: in the clear, sealed, its key.
+type ContentRow = (Vec<u8>, Option<Vec<u8>>, Option<i64>);
+
+/// The columns of a record.
+struct Found {
+    seq: i64,
+    number: i64,
+    run_id: Vec<u8>,
+    hash: Vec<u8>,
+    body: Vec<u8>,
+    kind: Option<String>,
+    body_sha256: Option<Vec<u8>>,
+    sealed: Option<Vec<u8>>,
+    key_id: Option<i64>,
+}
+
+impl Found {
+    fn record(self, chain: i64, keys: &sealing::Found) -> RawRecord {
+        let Self { seq, number, run_id, hash, body, kind, body_sha256, sealed, key_id } = self;
+        let beside = body_sha256.as_deref().and_then(|hash| rows::hash(hash).ok());
+        let in_clear = key_id.is_none() && sealed.is_none();
+        let (body_sha256, body) = if in_clear {
+            let hash = Hash::of(&body);
+            let text = String::from_utf8(body)
+                .map_or_else(|_| Kept::Broken("is not UTF-8 text".to_owned()), Kept::Text);
+            (Some(hash), text)
+        } else {
+            let columns = Columns { clear: &body, sealed: sealed.as_deref(), key_id };
+            let (kind, body_sha256) = (kind.as_deref(), body_sha256.as_deref());
+            let place = (chain, seq);
+            (beside, keys.record(&columns, &Beside { place, run_id: &run_id, kind, body_sha256 }))
+        };
+        let holder = keys.holder(key_id);
+        RawRecord {
+            seq: seq.cast_unsigned(),
+            number: number.cast_unsigned(),
+            run_id,
+            hash: rows::hash(&hash).ok(),
+            body_sha256,
+            body,
+            holder: holder.map(|holder| (holder.tenant.clone(), holder.subject.clone())),
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) number: u64,
     pub(crate) hash: Hash,
     pub(crate) body: Arc<str>,
+    /// The type of the entry, if it is to be sealed.
+    pub(crate) kind: Option<Arc<str>>,
 }
 
 /// Content of a blob, for one subject.

@@ -12,6 +12,7 @@ use crate::checkpoints::Checkpoints;
 use crate::pool::{Pools, on};
 use crate::queue::Queue;
 use crate::rows;
+use crate::sealing::Sealing;
 
 /// The chain that this process writes; without one, it only looks.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct Chain {
 pub(crate) struct StoredJournal {
     pub(crate) pools: Pools,
     pub(crate) chain: Option<Chain>,
+    pub(crate) sealing: Arc<Sealing>,
 }
 
 /// Why a process that only looks cannot write.
@@ -70,7 +72,8 @@ impl Journal for StoredJournal {
         chain.queue.settled().await?;
         // A verdict is read with the message before it.
         let (first, count) = (after.saturating_sub(1), (limit as u64).saturating_add(1));
-        let audit = Checkpoints { pools: self.pools.clone(), own: Some(chain.id) };
+        let (pools, sealing) = (self.pools.clone(), self.sealing.clone());
+        let audit = Checkpoints { pools, own: Some(chain.id), sealing };
         let found = audit.rows(chain.id, first, count).await;
         let found = found.map_err(|error| Error::Unreadable(error.to_string()))?;
         let mut records = restore(found)?;
@@ -84,15 +87,16 @@ impl Journal for StoredJournal {
             chain.queue.settled().await?;
         }
         // A subquery, not a join: a planner without statistics would join by reading all records.
-        let sql = "SELECT r.seq, (SELECT hash FROM records p \
-                   WHERE p.chain = r.chain AND p.seq = r.seq - 1), r.hash, r.number, r.body \
-                   FROM records r WHERE r.run_id = $1 ORDER BY r.number";
+        let sql = concat!(
+            "SELECT ",
+            rows::found!(),
+            " FROM records r WHERE r.run_id = $1 ORDER BY r.number"
+        );
         let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
             sqlx::query_as(sql).bind(&run.0.as_bytes()[..]).fetch_all(pool).await
         })
         .map_err(unreadable)?;
-        let found = found.into_iter().map(rows::row).collect::<Result<Vec<_>, _>>();
-        Ok(restore(found.map_err(unreadable)?)?)
+        Ok(restore(rows::opened(&self.sealing, found).await.map_err(unreadable)?)?)
     }
 
     fn is_durable(&self) -> bool {

@@ -24,7 +24,10 @@ use crate::postgres::{self, PostgresSink};
 use crate::queue::Queue;
 use crate::rows;
 use crate::runs::StoredRuns;
-use crate::schema;
+use crate::schema::{self, NotReverted};
+use crate::sealing::group::GroupSealer;
+use crate::sealing::kek::KeySource;
+use crate::sealing::{self, Sealing};
 use crate::sqlite::{self, Held, Locked, SqliteSink};
 use crate::stats::Stats;
 use crate::writer::{self, Retry, Sink};
@@ -85,6 +88,9 @@ pub struct Options {
     pub poll_every: Duration,
     /// When to ask again after the database refused.
     pub retry: Retry,
+    /// Where the keys come from that the personal data is sealed with; without, a new database
+    /// keeps it in the clear, and one that has sealed data is refused to whoever runs agents.
+    pub sealing: Option<KeySource>,
     /// Most pages of 8 KiB in a SQLite file; `None` leaves it to the disk.
     pub sqlite_pages_max: Option<u32>,
 }
@@ -99,6 +105,7 @@ impl Default for Options {
             heartbeat: Duration::from_secs(3),
             poll_every: Duration::from_millis(500),
             retry: Retry { first: Duration::from_millis(50), longest: Duration::from_secs(2) },
+            sealing: None,
             sqlite_pages_max: None,
         }
     }
@@ -138,6 +145,20 @@ pub enum OpenError {
     /// The tables could not be brought up to date.
     #[error("the tables in `{0}` could not be changed: {1}")]
     Tables(Location, #[source] MigrateError),
+    /// Nobody could read what would be left.
+    #[error(
+        "{sealed} records, contents and approvals in `{place}` are sealed or erased, and would be \
+         unreadable without this step; take back the step before it, too, and all of them are gone"
+    )]
+    Sealed {
+        /// The database.
+        place: Location,
+        /// How many.
+        sealed: u64,
+    },
+    /// The key of the personal data is not there.
+    #[error("`{0}` cannot be used: {1}")]
+    Sealing(Location, #[source] sealing::Error),
     /// The end of the chain is not where it was left.
     #[error(
         "the last record of chain {chain} in `{place}` is not the one that was written last; run \
@@ -167,6 +188,7 @@ pub struct Opened {
     /// What an auditor needs.
     pub checkpoints: Checkpoints,
     connected: Connected,
+    sealing: Arc<Sealing>,
     own: Option<(Owner, Arc<Queue>)>,
     tasks: Tasks,
 }
@@ -239,9 +261,11 @@ impl Connected {
         Ok(())
     }
 
-    /// Brings the tables up to date and takes a chain.
-    async fn own(&self, options: &Options) -> Result<(Owner, Head), OpenError> {
+    /// Brings the tables up to date, sees to the keys and takes a chain.
+    async fn own(&self, options: &Options, sealing: &Sealing) -> Result<(Owner, Head), OpenError> {
         schema::migrate(&self.pools.write).await.map_err(|error| self.tables(error))?;
+        let refused = |error| OpenError::Sealing(self.place.clone(), error);
+        sealing.begin().await.map_err(refused)?;
         let taken = match &self.way {
             Way::File(pool, _) => sqlite::own(pool, &options.node).await,
             Way::Server(pool, _) => postgres::own(pool, &options.node, options.lease).await,
@@ -273,7 +297,12 @@ impl Connected {
     }
 
     /// Starts what writes the chain and keeps it ours.
-    fn start(&self, tasks: &Tasks, (owner, head): (Owner, Head), options: &Options) -> Arc<Queue> {
+    fn start(
+        &self,
+        tasks: &Tasks,
+        (owner, head): (Owner, Head),
+        (sealer, options): (GroupSealer, &Options),
+    ) -> Arc<Queue> {
         let queue = Arc::new(Queue::new(head, options.queue_bytes_max));
         let sink = match &self.way {
             Way::File(pool, directory) => {
@@ -285,7 +314,7 @@ impl Connected {
                 Sink::Postgres(Box::new(PostgresSink::new((**server).clone(), owner)))
             }
         };
-        tasks.spawn(writer::run(queue.clone(), sink, options.retry));
+        tasks.spawn(writer::run(queue.clone(), sealer, sink, options.retry));
         queue
     }
 }
@@ -305,9 +334,11 @@ fn hold(directory: &Path) -> Result<Held, OpenError> {
 /// [`OpenError`]; no chain is held then.
 pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Opened, OpenError> {
     let connected = Connected::to(place, mode == Mode::Own, &options).await?;
+    let pools = connected.pools.clone();
+    let sealing = Arc::new(Sealing::new(pools.clone(), options.sealing.clone()));
     let taken = match mode {
         Mode::Look => connected.up_to_date().await.map(|()| None),
-        Mode::Own => connected.own(&options).await.map(Some),
+        Mode::Own => connected.own(&options, &sealing).await.map(Some),
     };
     let taken = match taken {
         Ok(taken) => taken,
@@ -318,23 +349,31 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
     };
     let tasks = Tasks::default();
     let own = taken.map(|(owner, head)| {
-        let queue = connected.start(&tasks, (owner, head), &options);
+        // Who runs agents without keys found that nothing is sealed.
+        let sealed = sealing.source().is_some().then(|| sealing.clone());
+        let sealer = GroupSealer::new(sealed, owner.chain);
+        let queue = connected.start(&tasks, (owner, head), (sealer, &options));
         (owner, Chain { id: owner.chain, head, queue })
     });
-    let pools = connected.pools.clone();
     let queue = own.as_ref().map(|(_, chain)| chain.queue.clone());
     let owner = own.as_ref().map(|(owner, chain)| (*owner, chain.queue.clone()));
     let (poll_every, cache) = (options.poll_every, options.blob_cache_bytes_max);
     let chain = own.map(|(_, chain)| chain);
-    let checkpoints =
-        Checkpoints { pools: pools.clone(), own: owner.as_ref().map(|(o, _)| o.chain) };
+    let checkpoints = Checkpoints {
+        pools: pools.clone(),
+        own: owner.as_ref().map(|(o, _)| o.chain),
+        sealing: sealing.clone(),
+    };
+    let journal = StoredJournal { pools: pools.clone(), chain, sealing: sealing.clone() };
+    let approvals = StoredApprovals { pools: pools.clone(), sealing: sealing.clone() };
     Ok(Opened {
-        journal: Arc::new(StoredJournal { pools: pools.clone(), chain }),
-        runs: Arc::new(StoredRuns { pools: pools.clone(), owner: owner.clone(), poll_every }),
-        approvals: Arc::new(StoredApprovals { pools: pools.clone() }),
-        blobs: Arc::new(StoredBlobs::new(pools, queue, cache)),
+        journal: Arc::new(journal),
+        runs: Arc::new(StoredRuns { pools, owner: owner.clone(), poll_every }),
+        approvals: Arc::new(approvals),
+        blobs: Arc::new(StoredBlobs::new(sealing.clone(), queue, cache)),
         checkpoints,
         connected,
+        sealing,
         own: owner,
         tasks,
     })
@@ -359,6 +398,14 @@ impl Opened {
         // The directory is free only now.
         drop(self.connected.held);
         written
+    }
+
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.connected.pools
+    }
+
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 
     /// What the database holds and what it costs.
@@ -386,7 +433,14 @@ pub async fn migrate(place: &Location) -> Result<Vec<schema::Status>, OpenError>
 /// [`OpenError`]; steps after the one that failed are taken back.
 pub async fn revert(place: &Location, count: usize) -> Result<Vec<schema::Status>, OpenError> {
     let connected = Connected::to(place, true, &Options::default()).await?;
-    let done = schema::revert(&connected.pools.write, count).await;
+    let done = match schema::revert(&connected.pools.write, count).await {
+        Ok(()) => Ok(()),
+        Err(NotReverted::Failed(error)) => Err(error),
+        Err(NotReverted::Sealed(sealed)) => {
+            connected.pools.close().await;
+            return Err(OpenError::Sealed { place: place.clone(), sealed });
+        }
+    };
     finish(connected, done).await
 }
 

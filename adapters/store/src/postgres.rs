@@ -13,7 +13,8 @@ use sqlx::{ConnectOptions as _, Connection as _, Transaction};
 use crate::group::Group;
 use crate::pool::Owner;
 use crate::rows;
-use crate::writer::{ADVANCE, Fault, HEAD};
+use crate::sealing::group::Sealed;
+use crate::writer::{ADVANCE, Fault, HEAD, Written};
 
 mod insert;
 mod lease;
@@ -54,19 +55,23 @@ impl PostgresSink {
         Self { options, connection: None, owner }
     }
 
-    pub(crate) async fn write(&mut self, group: &Group) -> Result<(), Fault> {
+    pub(crate) async fn write(&mut self, group: &Group, sealed: &Sealed) -> Result<(), Fault> {
         // A connection that failed is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => connect_writer(&self.options).await.map_err(|error| refused(&error))?,
         };
-        let transaction = transact(&mut connection, self.owner, group);
+        let transaction = transact(&mut connection, self.owner, (group, sealed));
         let Ok(written) = tokio::time::timeout(GROUP_MAX, transaction).await else {
             return Err(refused(&format!("no answer in {} s", GROUP_MAX.as_secs())));
         };
-        let ours = written.map_err(|error| refused(&error))?;
+        let written = written.map_err(|error| refused(&error))?;
         self.connection = Some(connection);
-        if ours { Ok(()) } else { Err(Fault::Fenced(lost(self.owner))) }
+        match written {
+            Written::All => Ok(()),
+            Written::Erased => Err(Fault::Erased),
+            Written::Lost => Err(Fault::Fenced(lost(self.owner))),
+        }
     }
 }
 
@@ -99,21 +104,24 @@ async fn connect_writer(options: &PgConnectOptions) -> Result<PgConnection, sqlx
     Ok(connection)
 }
 
-/// Writes the group in one transaction; `false` if the chain is no longer ours.
+/// Writes the group in one transaction.
 async fn transact(
     connection: &mut PgConnection,
     owner: Owner,
-    group: &Group,
-) -> Result<bool, sqlx::Error> {
+    (group, sealed): (&Group, &Sealed),
+) -> Result<Written, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     if !advance(&mut transaction, owner, group).await? {
         // A commit whose answer was lost has done it already.
         let head = head(&mut transaction, owner).await?;
-        return Ok(head == Some(group.after));
+        return Ok(if head == Some(group.after) { Written::All } else { Written::Lost });
     }
-    insert::write(&mut transaction, owner, group).await?;
+    if !insert::has_keys(&mut transaction, &sealed.keys).await? {
+        return Ok(Written::Erased);
+    }
+    insert::write(&mut transaction, owner, group, sealed).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Written::All)
 }
 
 async fn advance(

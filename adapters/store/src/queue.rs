@@ -110,7 +110,9 @@ impl Queue {
         for (record, text) in records.iter().zip(texts) {
             let body = str::from_utf8(text).map_err(|error| refused(&error.to_string()))?.into();
             let Record { seq, hash, number, .. } = **record;
-            let row = Row { seq, run: record.entry.run_id(), number, hash, body };
+            let (run, kind) = (record.entry.run_id(), record.entry.kind());
+            let kind = (!record.entry.is_structure()).then(|| kind.into());
+            let row = Row { seq, run, number, hash, body, kind };
             items.push(Item::Record(row, Change::of(record)));
         }
         let mut state = self.state();

@@ -153,7 +153,7 @@ impl Runs for StoredRuns {
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         self.settled().await;
         let sql = "SELECT MIN(wake_at) FROM runs \
-                   WHERE ended_at IS NULL AND owner_chain IS NULL AND status = 'waiting'";
+                   WHERE ended_at IS NULL AND owner_chain IS NULL";
         let (due,): (Option<i64>,) = on!(&self.pools.read, pool => {
             sqlx::query_as(sql).fetch_one(pool).await
         })
@@ -196,7 +196,8 @@ impl Runs for StoredRuns {
     async fn ask_to_cancel(&self, tenant: &str, run: RunId, reason: &str) -> Result<bool, Error> {
         self.settled().await;
         let sql = "UPDATE runs SET cancel_reason = $1, cancel_told = 0, \
-                   wake_at = CASE WHEN status = 'waiting' THEN 0 ELSE wake_at END \
+                   wake_at = CASE WHEN owner_chain IS NULL OR status = 'waiting' \
+                   THEN 0 ELSE wake_at END \
                    WHERE run_id = $2 AND tenant = $3 AND ended_at IS NULL";
         let asked = on!(&self.pools.write, pool => {
             let query = sqlx::query(sql).bind(reason).bind(&run.0.as_bytes()[..]).bind(tenant);
@@ -213,5 +214,17 @@ impl Runs for StoredRuns {
         .map_err(failed)?;
         let named = asked.into_iter().map(|(run, reason)| Ok((rows::run_id(&run)?, reason)));
         named.collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    async fn release(&self, run: RunId, until: Timestamp) -> Result<(), Error> {
+        let owner = self.owner()?;
+        let sql = "UPDATE runs SET owner_chain = NULL, owner_epoch = NULL, wake_at = $1 \
+                   WHERE run_id = $2 AND owner_chain = $3 AND owner_epoch = $4 \
+                   AND ended_at IS NULL";
+        on!(&self.pools.write, pool => {
+            let query = sqlx::query(sql).bind(until.as_micros()).bind(&run.0.as_bytes()[..]);
+            query.bind(owner.chain).bind(owner.epoch).execute(pool).await.map(drop)
+        })
+        .map_err(failed)
     }
 }

@@ -21,18 +21,35 @@ struct Texts {
 }
 
 /// The steps, in order.
-const STEPS: [Step; 1] = [Step {
-    version: 1,
-    name: "journal",
-    sqlite: Texts {
-        up: include_str!("../../../migrations/sqlite/0001_journal.up.sql"),
-        down: include_str!("../../../migrations/sqlite/0001_journal.down.sql"),
+const STEPS: [Step; 2] = [
+    Step {
+        version: 1,
+        name: "journal",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0001_journal.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0001_journal.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0001_journal.up.sql"),
+            down: include_str!("../../../migrations/postgres/0001_journal.down.sql"),
+        },
     },
-    postgres: Texts {
-        up: include_str!("../../../migrations/postgres/0001_journal.up.sql"),
-        down: include_str!("../../../migrations/postgres/0001_journal.down.sql"),
+    Step {
+        version: SEALING,
+        name: "sealing",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0002_sealing.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0002_sealing.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0002_sealing.up.sql"),
+            down: include_str!("../../../migrations/postgres/0002_sealing.down.sql"),
+        },
     },
-}];
+];
+
+/// The step that sealing came with.
+const SEALING: i64 = 2;
 
 /// A step, and whether this database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +88,31 @@ pub(crate) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     on!(db, pool => migrator.run(pool).await)
 }
 
+/// Why steps are not taken back.
+#[derive(Debug)]
+pub(crate) enum NotReverted {
+    /// So many records, contents and approvals would stay behind that nobody could read.
+    Sealed(u64),
+    Failed(MigrateError),
+}
+
+impl<E: Into<MigrateError>> From<E> for NotReverted {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How much is sealed or erased in tables that have such.
+async fn sealed(db: &Db) -> Result<u64, sqlx::Error> {
+    let sql = "SELECT (SELECT COUNT(*) FROM records WHERE key_id IS NOT NULL) \
+               + (SELECT COUNT(*) FROM blobs WHERE key_id IS NOT NULL) \
+               + (SELECT COUNT(*) FROM approvals WHERE key_id IS NOT NULL)";
+    let (count,): (i64,) = on!(db, pool => sqlx::query_as(sql).fetch_one(pool).await)?;
+    Ok(count.cast_unsigned())
+}
+
 /// Takes back the last `count` steps that the database has.
-pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), MigrateError> {
+pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), NotReverted> {
     let applied: Vec<i64> = status(db)
         .await?
         .iter()
@@ -81,8 +121,15 @@ pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), MigrateError> {
         .map(|step| step.version)
         .collect();
     let target = applied.get(count).copied().unwrap_or(0);
+    // With the step before it, the tables go with what is in them; without, it would be unreadable.
+    if target + 1 == SEALING && applied.contains(&SEALING) {
+        let sealed = sealed(db).await?;
+        if sealed > 0 {
+            return Err(NotReverted::Sealed(sealed));
+        }
+    }
     let migrator = migrator_for(db);
-    on!(db, pool => migrator.undo(pool, target).await)
+    Ok(on!(db, pool => migrator.undo(pool, target).await)?)
 }
 
 /// Every step that this program or the database knows, in order. Changes nothing.

@@ -14,7 +14,8 @@ use sqlx::{Sqlite, Transaction};
 use crate::group::Group;
 use crate::pool::{Db, Owner, Pools};
 use crate::rows;
-use crate::writer::{ADVANCE, Fault, HEAD};
+use crate::sealing::group::Sealed;
+use crate::writer::{ADVANCE, Fault, HEAD, Written};
 
 mod insert;
 mod lock;
@@ -55,6 +56,9 @@ pub(crate) async fn connect(
     create: bool,
     pages_max: Option<u32>,
 ) -> Result<(Pools, SqlitePool), sqlx::Error> {
+    if create {
+        make_private(&file(directory))?;
+    }
     let options = SqliteConnectOptions::new()
         .filename(file(directory))
         .create_if_missing(create)
@@ -64,6 +68,8 @@ pub(crate) async fn connect(
         .foreign_keys(true)
         .busy_timeout(BUSY)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        // What is deleted is overwritten: an erased key must not stay in a free part of a page.
+        .pragma("secure_delete", "ON")
         .disable_statement_logging();
     let mut writing = options.clone().statement_cache_capacity(PREPARED);
     if let Some(pages) = pages_max {
@@ -92,6 +98,18 @@ pub(crate) async fn connect(
     Ok((pools, write))
 }
 
+/// Makes the file for this user alone, if it is not there; its log gets the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
 /// Takes the chain of the file for this process; the lock on the directory is held.
 pub(crate) async fn own(pool: &SqlitePool, node: &str) -> Result<(Owner, Head), sqlx::Error> {
     let sql = "INSERT INTO chains (id, node, epoch, head_seq, head_hash) VALUES (1, $1, 1, 0, $2) \
@@ -118,10 +136,11 @@ impl SqliteSink {
         Self { pool, owner, directory, wholes, inserts }
     }
 
-    pub(crate) async fn write(&mut self, group: &Group) -> Result<(), Fault> {
-        match self.transact(group).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Fault::Fenced(format!(
+    pub(crate) async fn write(&mut self, group: &Group, sealed: &Sealed) -> Result<(), Fault> {
+        match self.transact(group, sealed).await {
+            Ok(Written::All) => Ok(()),
+            Ok(Written::Erased) => Err(Fault::Erased),
+            Ok(Written::Lost) => Err(Fault::Fenced(format!(
                 "another process took over the chain in `{}`; start this one again",
                 self.directory.display()
             ))),
@@ -133,25 +152,29 @@ impl SqliteSink {
         }
     }
 
-    /// Writes the group in one transaction; `false` if the chain is no longer ours.
-    async fn transact(&self, group: &Group) -> Result<bool, sqlx::Error> {
+    /// Writes the group in one transaction.
+    async fn transact(&self, group: &Group, sealed: &Sealed) -> Result<Written, sqlx::Error> {
         if let Some(whole) = self.wholes.fitting(group) {
             let mut connection = self.pool.acquire().await?;
-            match whole.write(&mut connection, self.owner, group).await {
-                Ok(()) => return Ok(true),
-                // Which of the two it is, is found out below.
-                Err(error) if is_theirs_or_there(&error) => {}
+            match whole.write(&mut connection, self.owner, group, sealed).await {
+                Ok(()) => return Ok(Written::All),
+                // What it is, is found out below.
+                Err(error) if is_violation(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if !self.advance(&mut transaction, group).await? {
             // A commit that was said to have failed may have done it already.
-            return Ok(self.head(&mut transaction).await? == Some(group.after));
+            let done = self.head(&mut transaction).await? == Some(group.after);
+            return Ok(if done { Written::All } else { Written::Lost });
         }
-        self.inserts.write(&mut transaction, self.owner, group).await?;
+        if !insert::has_keys(&mut transaction, &sealed.keys).await? {
+            return Ok(Written::Erased);
+        }
+        self.inserts.write(&mut transaction, self.owner, group, sealed).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Written::All)
     }
 
     async fn advance(
@@ -176,8 +199,8 @@ impl SqliteSink {
     }
 }
 
-/// Whether the chain was taken over, or the group is in the database already.
-fn is_theirs_or_there(error: &sqlx::Error) -> bool {
+/// Whether the chain was taken over, a key was erased, or the group is in the database already.
+fn is_violation(error: &sqlx::Error) -> bool {
     let kind = error.as_database_error().map(DatabaseError::kind);
     matches!(kind, Some(ErrorKind::NotNullViolation | ErrorKind::UniqueViolation))
 }

@@ -3,8 +3,17 @@
 use crate::pool::{Db, on};
 
 /// The tables and whether their size is told.
-const TABLES: [&str; 8] =
-    ["records", "runs", "approvals", "blobs", "run_blobs", "tiles", "checkpoints", "chains"];
+const TABLES: [&str; 9] = [
+    "records",
+    "runs",
+    "approvals",
+    "blobs",
+    "run_blobs",
+    "tiles",
+    "checkpoints",
+    "chains",
+    "subject_keys",
+];
 
 /// What is in one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +60,17 @@ impl Stats {
             Db::Sqlite(_) => (
                 "SELECT COALESCE(SUM(pgsize), 0) FROM dbstat WHERE name IN \
                  (SELECT name FROM sqlite_master WHERE tbl_name = $1)",
-                "SELECT json_extract(body, '$.type') AS kind, COUNT(*), SUM(octet_length(body)) \
-                 FROM records GROUP BY kind ORDER BY 3 DESC, 1",
+                "SELECT CASE WHEN key_id IS NULL THEN json_extract(body, '$.type') \
+                 ELSE kind END AS type, COUNT(*), \
+                 SUM(octet_length(body) + COALESCE(octet_length(sealed), 0)) \
+                 FROM records GROUP BY type ORDER BY 3 DESC, 1",
             ),
             Db::Postgres(_) => (
                 "SELECT pg_total_relation_size(CAST($1 AS regclass))",
-                "SELECT CAST(body AS JSON) ->> 'type' AS kind, COUNT(*), \
-                 CAST(SUM(octet_length(body)) AS BIGINT) \
-                 FROM records GROUP BY kind ORDER BY 3 DESC, 1",
+                "SELECT CASE WHEN key_id IS NULL THEN CAST(body AS JSON) ->> 'type' \
+                 ELSE records.kind END AS type, COUNT(*), \
+                 CAST(SUM(octet_length(body) + COALESCE(octet_length(sealed), 0)) AS BIGINT) \
+                 FROM records GROUP BY 1 ORDER BY 3 DESC, 1",
             ),
         };
         let mut tables = Vec::new();

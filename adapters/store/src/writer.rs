@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::group::Group;
 use crate::postgres::PostgresSink;
 use crate::queue::Queue;
+use crate::sealing::group::{GroupSealer, Sealed};
 use crate::sqlite::SqliteSink;
 
 /// Moves the end of a chain, if the chain is still ours and where we left it: the first statement
@@ -25,6 +26,18 @@ pub(crate) enum Fault {
     Fenced(String),
     /// The database refused; it is asked again.
     Refused(String),
+    /// A key that the group was sealed with was erased meanwhile; it is sealed anew.
+    Erased,
+}
+
+/// What came of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    All,
+    /// The chain is no longer ours.
+    Lost,
+    /// A key that the group was sealed with is no longer there.
+    Erased,
 }
 
 /// Where groups go.
@@ -35,10 +48,10 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    async fn write(&mut self, group: &Group) -> Result<(), Fault> {
+    async fn write(&mut self, group: &Group, sealed: &Sealed) -> Result<(), Fault> {
         match self {
-            Self::Sqlite(sink) => sink.write(group).await,
-            Self::Postgres(sink) => sink.write(group).await,
+            Self::Sqlite(sink) => sink.write(group, sealed).await,
+            Self::Postgres(sink) => sink.write(group, sealed).await,
         }
     }
 }
@@ -53,13 +66,18 @@ pub struct Retry {
 }
 
 /// Writes whatever comes, until it is stopped or fenced.
-pub(crate) async fn run(queue: Arc<Queue>, mut sink: Sink, retry: Retry) {
+pub(crate) async fn run(queue: Arc<Queue>, mut sealer: GroupSealer, mut sink: Sink, retry: Retry) {
     loop {
         let group = queue.next().await;
         let mut wait = retry.first;
         loop {
-            match sink.write(&group).await {
+            let written = match sealer.seal(&group).await {
+                Ok(sealed) => sink.write(&group, &sealed).await,
+                Err(error) => Err(Fault::Refused(error.to_string())),
+            };
+            match written {
                 Ok(()) => break,
+                Err(Fault::Erased) => sealer.forget(),
                 Err(Fault::Fenced(reason)) => {
                     tracing::error!(reason, "the journal is closed for good");
                     queue.shut(reason);

@@ -11,6 +11,9 @@ pub use super::facts::{Asked, Facts, Mark};
 use crate::clock::Timestamp;
 use crate::ids::RunId;
 
+/// Stands for the status of a run whose outcome was erased.
+pub const ERASED: &str = "erased";
+
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -48,7 +51,7 @@ struct Counted {
 pub struct Standing<'a> {
     /// Who asked; absent if the start is not among the records.
     pub asked: Option<&'a Asked>,
-    /// `running`, `waiting` or how it ended.
+    /// `running`, `waiting`, how it ended, or [`ERASED`] if how it ended was erased.
     pub status: &'static str,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
@@ -104,7 +107,7 @@ impl Census {
         part.next += 1;
         part.mark(&mark);
         let begun = counted.asked.is_some() || !self.begins_later;
-        if let Mark::End { records, messages } = mark {
+        if let Mark::End { records, messages, .. } = mark {
             counted.end(run_id, place.chain, (records, messages), begun)?;
         }
         Ok(number)
@@ -313,7 +316,14 @@ impl Part {
                 self.status = status;
                 self.ended_at = Some(*at);
             }
-            Mark::End { .. } => self.ended = true,
+            Mark::ErasedOutcome => {
+                self.outcomes += 1;
+                self.status = ERASED;
+            }
+            Mark::End { at, .. } => {
+                self.ended = true;
+                self.ended_at.get_or_insert(*at);
+            }
             Mark::Started(_)
             | Mark::Stored(_)
             | Mark::Requested(_)

@@ -54,12 +54,16 @@ pub enum Mark {
         /// When.
         at: Timestamp,
     },
+    /// The run has its outcome, which was erased.
+    ErasedOutcome,
     /// The last record.
     End {
         /// How many records the run has.
         records: u64,
         /// How many messages.
         messages: u64,
+        /// When the run ended.
+        at: Timestamp,
     },
     /// Anything else.
     Other,
@@ -197,6 +201,22 @@ impl Facts {
         };
         Ok(Self { run_id, mark })
     }
+
+    /// The facts of an entry of this type whose text was erased.
+    ///
+    /// # Errors
+    /// A type of which nothing is ever erased, in a clause.
+    pub fn erased(run_id: RunId, kind: &str) -> Result<Self, String> {
+        let mark = match kind {
+            "message" => Mark::Message,
+            "outcome" => Mark::ErasedOutcome,
+            "run_started" | "run_waiting" | "run_resumed" | "run_end" => {
+                return Err(format!("is erased and a `{kind}`, which never is"));
+            }
+            _ => Mark::Other,
+        };
+        Ok(Self { run_id, mark })
+    }
 }
 
 impl Mark {
@@ -215,8 +235,8 @@ impl Mark {
                 Self::Resumed { records: *records, messages: *messages }
             }
             Entry::Outcome { outcome, at, .. } => Self::Outcome { status: outcome.name(), at: *at },
-            Entry::RunEnd { records, messages, .. } => {
-                Self::End { records: *records, messages: *messages }
+            Entry::RunEnd { records, messages, at, .. } => {
+                Self::End { records: *records, messages: *messages, at: *at }
             }
             Entry::Message { route, message } if route.pattern == Pattern::Root => {
                 Self::Root(Box::new(message.label().clone()))

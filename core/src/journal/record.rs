@@ -240,6 +240,17 @@ pub enum Entry {
         /// How long it took.
         duration_us: u64,
     },
+    /// What is left of an entry whose text was erased with its subject's key. Only read, never
+    /// written: its hash is that of the text that was there.
+    #[serde(skip)]
+    Erased {
+        /// The run.
+        run_id: RunId,
+        /// The type of the entry, as its text had it.
+        kind: Arc<str>,
+        /// SHA-256 of the text.
+        body_sha256: Hash,
+    },
 }
 
 /// The deadline of a gather that waits while its run is parked.
@@ -277,8 +288,55 @@ impl Entry {
             | Self::RunWaiting { run_id, .. }
             | Self::RunResumed { run_id, .. }
             | Self::Outcome { run_id, .. }
-            | Self::RunEnd { run_id, .. } => *run_id,
+            | Self::RunEnd { run_id, .. }
+            | Self::Erased { run_id, .. } => *run_id,
         }
+    }
+
+    /// The type of the entry, as in its JSON form.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::RunStarted { .. } => "run_started",
+            Self::Message { .. } => "message",
+            Self::Verdict { .. } => "verdict",
+            Self::Step { .. } => "step",
+            Self::Handled { .. } => "handled",
+            Self::Restarted { .. } => "restarted",
+            Self::DeadLetter { .. } => "dead_letter",
+            Self::Incident { .. } => "incident",
+            Self::ApprovalRequested { .. } => "approval_requested",
+            Self::ApprovalDecided { .. } => "approval_decided",
+            Self::Effect { .. } => "effect",
+            Self::RunWaiting { .. } => "run_waiting",
+            Self::RunResumed { .. } => "run_resumed",
+            Self::Outcome { .. } => "outcome",
+            Self::RunEnd { .. } => "run_end",
+            Self::Erased { kind, .. } => kind,
+        }
+    }
+
+    /// Whether the entry holds nothing that a user, an agent or a tool has written: only ids,
+    /// times, counts, hashes and names of the installation. It may be kept in the clear, and stays
+    /// when its subject is erased.
+    #[must_use]
+    pub fn is_structure(&self) -> bool {
+        match self {
+            Self::RunStarted { .. }
+            | Self::RunWaiting { .. }
+            | Self::RunResumed { .. }
+            | Self::RunEnd { .. } => true,
+            Self::Outcome { outcome, .. } => {
+                matches!(**outcome, Outcome::Completed { .. } | Outcome::Expired { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the text of the entry was erased.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        matches!(self, Self::Erased { .. })
     }
 }
 
@@ -303,7 +361,7 @@ impl Record {
     /// The JSON text of the entry, exactly as it was hashed.
     ///
     /// # Errors
-    /// An entry that has no JSON form; those that were sealed have one.
+    /// An entry that has no JSON form: one that was erased.
     pub fn text(&self) -> Result<Cow<'_, str>, serde_json::Error> {
         match &self.text {
             Some(text) => Ok(Cow::Borrowed(text)),

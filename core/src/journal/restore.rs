@@ -27,8 +27,26 @@ pub struct Row {
     pub hash: Hash,
     /// Position within the run.
     pub number: u64,
-    /// The JSON text of the entry.
-    pub body: String,
+    /// The JSON text of the entry, or what has become of it.
+    pub body: Kept,
+}
+
+/// What a store has of the text of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// The text.
+    Text(String),
+    /// It was erased with the key of its subject, which is on record.
+    Erased {
+        /// The run that the record is filed under.
+        run_id: RunId,
+        /// The type of the entry.
+        kind: Arc<str>,
+        /// SHA-256 of the text.
+        body_sha256: Hash,
+    },
+    /// It cannot be had, and no erasure is on record: why, in a clause.
+    Broken(String),
 }
 
 /// A stored record that is not as it was written.
@@ -90,7 +108,10 @@ pub fn restore(rows: impl IntoIterator<Item = Row>) -> Result<Vec<Arc<Record>>, 
             }
         }
         let Row { seq, prev_hash, hash, number, body } = row;
-        let text = Some(body.into_boxed_str());
+        let text = match body {
+            Kept::Text(text) => Some(text.into_boxed_str()),
+            Kept::Erased { .. } | Kept::Broken(_) => None,
+        };
         records.push(Arc::new(Record { seq, prev_hash, hash, number, entry, text }));
     }
     Ok(records)
@@ -98,14 +119,29 @@ pub fn restore(rows: impl IntoIterator<Item = Row>) -> Result<Vec<Arc<Record>>, 
 
 fn checked(row: &Row) -> Result<Entry, Corrupt> {
     let corrupt = |problem: String| Corrupt { seq: row.seq, problem };
-    if seal(row.seq, row.prev_hash, Hash::of(row.body.as_bytes())) != row.hash {
+    let body_sha256 = match &row.body {
+        Kept::Text(text) => Hash::of(text.as_bytes()),
+        Kept::Erased { body_sha256, .. } => *body_sha256,
+        Kept::Broken(problem) => return Err(corrupt(problem.clone())),
+    };
+    if seal(row.seq, row.prev_hash, body_sha256) != row.hash {
         return Err(corrupt("its content does not give its hash".to_owned()));
     }
-    entry_of(&row.body).map_err(|error| corrupt(error.to_string()))
+    match &row.body {
+        Kept::Text(text) => entry_of(text).map_err(|error| corrupt(error.to_string())),
+        Kept::Erased { run_id, kind, body_sha256 } => {
+            let (run_id, kind, body_sha256) = (*run_id, kind.clone(), *body_sha256);
+            Ok(Entry::Erased { run_id, kind, body_sha256 })
+        }
+        Kept::Broken(problem) => Err(corrupt(problem.clone())),
+    }
 }
 
 /// Reads the JSON text of an entry.
-fn entry_of(text: &str) -> Result<Entry, serde_json::Error> {
+///
+/// # Errors
+/// A text that is none.
+pub fn entry_of(text: &str) -> Result<Entry, serde_json::Error> {
     let tag: Tag<'_> = serde_json::from_str(text)?;
     if tag.kind != "message" {
         return serde_json::from_str(text);

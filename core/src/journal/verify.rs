@@ -42,6 +42,8 @@ pub struct Report {
     pub runs: u64,
     /// How many of them have not ended.
     pub open: u64,
+    /// How many records were erased: their hashes are checked, their texts are gone.
+    pub erased: u64,
     /// How many records of other runs are left out, as far as the file says.
     pub left_out: u64,
     /// The number of the first record.
@@ -56,8 +58,33 @@ struct Line<'a> {
     seq: u64,
     prev_hash: Hash,
     hash: Hash,
-    #[serde(borrow)]
-    body: &'a RawValue,
+    #[serde(borrow, default)]
+    body: Option<&'a RawValue>,
+    #[serde(default)]
+    erased: Option<lines::Erased>,
+}
+
+impl Line<'_> {
+    /// SHA-256 of the entry's text, and what counting needs of it.
+    fn body(&self) -> Result<(Hash, Result<Facts, String>), &'static str> {
+        match (self.body, &self.erased) {
+            (Some(body), None) => Ok((Hash::of(body.get().as_bytes()), Facts::of(body.get()))),
+            (None, Some(erased)) => {
+                Ok((erased.body_sha256, Facts::erased(erased.run_id, &erased.kind)))
+            }
+            _ => Err("is not a journal record: it has neither `body` nor `erased`, or both"),
+        }
+    }
+
+    /// The line as it must be written.
+    fn rendered(&self) -> Option<String> {
+        let Self { seq, prev_hash, hash, .. } = *self;
+        match (self.body, &self.erased) {
+            (Some(body), _) => Some(lines::render(seq, prev_hash, hash, body)),
+            (None, Some(erased)) => lines::render_erased(seq, prev_hash, hash, erased).ok(),
+            (None, None) => None,
+        }
+    }
 }
 
 /// A line that names a record which is left out.
@@ -83,6 +110,7 @@ pub fn verify(mut input: impl BufRead, kept: Option<Head>) -> Result<Report, Fau
     let mut checker = Checker {
         lines: 0,
         records: 0,
+        erased: 0,
         left_out: 0,
         first: None,
         chain: 1,
@@ -105,6 +133,7 @@ pub fn verify(mut input: impl BufRead, kept: Option<Head>) -> Result<Report, Fau
 struct Checker {
     lines: u64,
     records: u64,
+    erased: u64,
     left_out: u64,
     first: Option<u64>,
     chain: i64,
@@ -132,7 +161,7 @@ impl Checker {
         }
         let line: Line<'_> = serde_json::from_str(text)
             .map_err(|error| self.fault(format!("is not a journal record: {error}")))?;
-        let facts = Facts::of(line.body.get());
+        let (body_sha256, facts) = line.body().map_err(|problem| self.fault(problem))?;
         self.begin(&line, facts.as_ref().ok().map(|facts| &facts.mark));
         let head = self.head();
         if line.seq != head.seq + 1 {
@@ -146,16 +175,17 @@ impl Checker {
         if line.prev_hash != head.hash {
             return Err(self.fault("does not follow the record before it: `prev_hash` differs"));
         }
-        if seal(line.seq, line.prev_hash, Hash::of(line.body.get().as_bytes())) != line.hash {
+        if seal(line.seq, line.prev_hash, body_sha256) != line.hash {
             return Err(self.fault("was changed: its content does not give its `hash`"));
         }
-        if lines::render(line.seq, line.prev_hash, line.hash, line.body) != text {
+        if line.rendered().as_deref() != Some(text) {
             return Err(self.fault("was changed: it is not written as a record is"));
         }
         let facts = facts.map_err(|problem| self.fault(problem))?;
         let place = Place { chain: self.chain, seq: line.seq };
         self.census.count(place, facts).map_err(|problem| self.fault(problem))?;
         self.records += 1;
+        self.erased += u64::from(line.erased.is_some());
         self.first.get_or_insert(line.seq);
         self.head = Some(Head { seq: line.seq, hash: line.hash });
         match kept {
@@ -225,8 +255,9 @@ impl Checker {
                 kept.seq
             )));
         }
-        let (records, runs, left_out) = (self.records, self.census.runs(), self.left_out);
-        Ok(Report { records, runs, open: open.len() as u64, left_out, first, head })
+        let (records, erased, left_out) = (self.records, self.erased, self.left_out);
+        let (runs, open) = (self.census.runs(), open.len() as u64);
+        Ok(Report { records, runs, open, erased, left_out, first, head })
     }
 }
 
@@ -346,7 +377,8 @@ mod tests {
             let (file, head) = file(&entries);
             let report = verify(file.as_slice(), Some(head)).unwrap();
             let records = 9 + entries.len() as u64;
-            let expected = Report { records, runs: 3, open: 0, left_out: 0, first: 1, head };
+            let (runs, open, erased, left_out, first) = (3, 0, 0, 0, 1);
+            let expected = Report { records, runs, open, erased, left_out, first, head };
             prop_assert_eq!(report, expected);
         }
 
@@ -428,8 +460,8 @@ mod tests {
                 }
                 let line: Line<'_> = serde_json::from_slice(line).unwrap();
                 let seq = head.seq + 1;
-                let hash = seal(seq, head.hash, Hash::of(line.body.get().as_bytes()));
-                file.extend(lines::render(seq, head.hash, hash, line.body).into_bytes());
+                let hash = seal(seq, head.hash, Hash::of(line.body.unwrap().get().as_bytes()));
+                file.extend(lines::render(seq, head.hash, hash, line.body.unwrap()).into_bytes());
                 file.push(b'\n');
                 head = Head { seq, hash };
             }
@@ -464,7 +496,7 @@ mod tests {
         let mut alone = Vec::new();
         for (at, line) in lines.iter().enumerate() {
             let read: Line<'_> = serde_json::from_slice(line).unwrap();
-            if read.body.get().contains(&Uuid::from_u128(3).to_string()) {
+            if read.body.unwrap().get().contains(&Uuid::from_u128(3).to_string()) {
                 let before: Line<'_> = serde_json::from_slice(&lines[at - 1]).unwrap();
                 let before = Head { seq: before.seq, hash: before.hash };
                 lines::write_after(1, before, &mut alone).unwrap();

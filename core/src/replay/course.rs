@@ -133,6 +133,7 @@ impl Course {
             }
             Entry::RunStarted { subject, .. } => self.requester = subject.clone(),
             Entry::RunWaiting { .. } => {}
+            Entry::Erased { .. } => self.depart("was erased, so that nothing follows from it"),
         }
     }
 

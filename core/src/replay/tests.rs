@@ -16,7 +16,7 @@ use crate::ids::SeededIds;
 use crate::journal::Journal;
 use crate::journal::chain::{Hash, seal};
 use crate::journal::memory::MemoryJournal;
-use crate::journal::restore::{Row, restore};
+use crate::journal::restore::{Kept, Row, restore};
 use crate::kernel::{Kernel, Options};
 use crate::payload::Payload;
 use crate::policy::{Judgement, Policy, PolicyError, Redaction, Requirement};
@@ -226,7 +226,7 @@ fn rows(records: &[Arc<Record>], mut edit: impl FnMut(&str) -> Option<String>) -
     let sealed = edited.map(|body| {
         number += 1;
         let hash = seal(number, prev_hash, Hash::of(body.as_bytes()));
-        let row = Row { seq: number, prev_hash, hash, number, body };
+        let row = Row { seq: number, prev_hash, hash, number, body: Kept::Text(body) };
         prev_hash = hash;
         row
     });

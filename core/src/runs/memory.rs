@@ -125,6 +125,11 @@ impl Runs for MemoryRuns {
         Ok(Vec::new())
     }
 
+    async fn release(&self, run: RunId, until: Timestamp) -> Result<(), Error> {
+        self.parked().insert((until, run));
+        Ok(())
+    }
+
     fn parked(&self, run: RunId, wake_at: Timestamp) {
         self.parked().insert((wake_at, run));
     }

@@ -14,7 +14,7 @@ use genie_core::blob::{self, Blob, Blobs, Scope, Stored};
 use genie_core::clock::Timestamp;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::{Hash, Head};
-use genie_core::journal::restore::{Row, restore};
+use genie_core::journal::restore::{self, Row, restore};
 use genie_core::journal::steps::Effect;
 use genie_core::journal::{self, Entry, Journal, Record};
 use genie_core::runs::{self, Query, Runs, Summary};
@@ -65,6 +65,7 @@ struct Kept {
     decided: HashSet<ApprovalId>,
     intents: HashMap<String, u64>,
     asked: HashMap<ApprovalId, u64>,
+    released: u32,
 }
 
 /// What is left when a process dies.
@@ -167,6 +168,24 @@ impl Disk {
         self.kept().runs.get(&run).and_then(|run| run.outcome.clone())
     }
 
+    /// Nothing is left of what the records of a run say, but for their hashes.
+    pub(crate) fn erase(&self, run: RunId) {
+        for (run_id, row) in &mut self.kept().rows {
+            let restore::Kept::Text(text) = &row.body else { continue };
+            let entry = restore::entry_of(text).unwrap();
+            if *run_id == run && !entry.is_structure() {
+                let body_sha256 = Hash::of(text.as_bytes());
+                let kind = entry.kind().into();
+                row.body = restore::Kept::Erased { run_id: run, kind, body_sha256 };
+            }
+        }
+    }
+
+    /// How often runs were let go of that could not go on.
+    pub(crate) fn released(&self) -> u32 {
+        self.kept().released
+    }
+
     pub(crate) fn is_parked(&self, run: RunId) -> bool {
         self.kept().runs.get(&run).is_some_and(|run| run.parked.is_some() && run.outcome.is_none())
     }
@@ -196,7 +215,8 @@ impl Disk {
         let kept = self.kept();
         let open = |run: &RunId| kept.runs.get(run).is_some_and(|run| run.outcome.is_none());
         let rows = kept.rows.iter().filter(|(run, _)| open(run));
-        let lines: Vec<String> = rows.map(|(_, row)| format!("{} {}", row.seq, row.body)).collect();
+        let lines: Vec<String> =
+            rows.map(|(_, row)| format!("{} {:?}", row.seq, row.body)).collect();
         lines.join("\n")
     }
 
@@ -359,6 +379,7 @@ impl Journal for Mount {
             let Record { seq, prev_hash, hash, number, entry, .. } = &**record;
             let (seq, prev_hash, hash, number) = (*seq, *prev_hash, *hash, *number);
             let body = String::from_utf8(text.to_vec()).unwrap();
+            let body = restore::Kept::Text(body);
             kept.rows.push((entry.run_id(), Row { seq, prev_hash, hash, number, body }));
             kept.note(seq, entry);
             if let Entry::RunStarted { run_id, .. } = entry {
@@ -496,5 +517,16 @@ impl Runs for Mount {
 
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, runs::Error> {
         Ok(Vec::new())
+    }
+
+    async fn release(&self, run: RunId, until: Timestamp) -> Result<(), runs::Error> {
+        self.alive().await;
+        self.working.lock().unwrap().remove(&run);
+        let mut kept = self.disk.kept();
+        kept.released += 1;
+        if let Some(run) = kept.runs.get_mut(&run) {
+            run.parked = Some((0, until, Vec::new()));
+        }
+        Ok(())
     }
 }

@@ -202,3 +202,34 @@ async fn a_run_that_is_cancelled_while_it_leaves_the_memory_ends_all_the_same() 
     }
     desk.close().await;
 }
+
+/// Whatever becomes of its records, a run that cannot go on holds nobody up and is nobody's.
+#[test]
+fn a_run_whose_records_were_erased_is_let_go_of_and_tried_again_only_now_and_then() {
+    let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+    live(&disk, Fault::None, async |mount| {
+        let desk = start(for_months(&mount, 0, &[sleeper(&present)])).await;
+        let ask = Ask::new("sleeper", &question("1"));
+        let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+        tokio::time::sleep(millis(100)).await;
+        assert!(disk.is_parked(running.run_id));
+    })
+    .lived();
+    let run = disk.runs()[0];
+    disk.erase(run);
+    live(&disk, Fault::None, async |mount| {
+        let agents = [sleeper(&present), slow("quick", millis(1))];
+        let desk = start(for_months(&mount, 24, &agents)).await;
+        desk.kernel.caught_up().await;
+        // Long after it was due.
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert!(disk.is_parked(run), "somebody owns it");
+        assert!((5..=12).contains(&disk.released()), "{} times", disk.released());
+        assert_eq!(desk.kernel.runs_in_flight(), 0);
+        let outcome = desk.outcome(Ask::new("quick", &question("x"))).await;
+        assert_eq!(outcome.name(), "completed", "it holds up another");
+        desk.kernel.drain().await;
+    })
+    .lived();
+    assert!(disk.outcome(run).is_none());
+}

@@ -133,6 +133,10 @@ fn as_text(place: &Location, report: &Report, known: &Known) -> String {
         let waiting = report.open.iter().filter(|(_, status, _)| *status == "waiting").count();
         line(format!("open: {}, {waiting} waiting", counted(report.open.len() as u64, "run")));
     }
+    if report.erased > 0 {
+        let erased = counted(report.erased, "record");
+        line(format!("erased: {erased}, of which the hashes are checked and the content is gone"));
+    }
     if report.blobs > 0 {
         line(format!("content: {}", counted(report.blobs, "blob")));
     }
@@ -176,7 +180,8 @@ fn as_json(verified: &Result<Report, Fault>) -> serde_json::Value {
         .map(|(run, status, records)| json!({ "run": run, "status": status, "records": records }))
         .collect();
     json!({
-        "verified": true, "records": report.records, "runs": report.runs, "open": open,
+        "verified": true, "records": report.records, "erased": report.erased,
+        "runs": report.runs, "open": open,
         "blobs": report.blobs, "chains": chains,
     })
 }

@@ -67,6 +67,9 @@ fn as_text(path: &Path, report: &Report, kept: Option<Head>) -> String {
     if report.open > 0 {
         lines.push(format!("open: {}", counted(report.open, "run")));
     }
+    if report.erased > 0 {
+        lines.push(format!("erased: {}", counted(report.erased, "record")));
+    }
     if report.left_out > 0 {
         lines.push(format!("left out: {} of other runs", counted(report.left_out, "record")));
     } else if report.first > 1 {
@@ -93,6 +96,7 @@ fn as_json(verified: &Result<Report, Fault>) -> serde_json::Value {
             "records": report.records,
             "runs": report.runs,
             "open": report.open,
+            "erased": report.erased,
             "left_out": report.left_out,
             "first": report.first,
             "head": report.head,

@@ -32,6 +32,9 @@ pub(crate) fn line_with(event: &Event, outcome: Option<&Outcome>) -> Option<Stri
 /// The entry, with what the journal keeps in other records: a verdict's message, an outcome's
 /// answer.
 pub(crate) fn data(entry: &Entry, known: Option<&Outcome>) -> Value {
+    if let Entry::Erased { run_id, kind, body_sha256 } = entry {
+        return json!({ "type": kind, "run_id": run_id, "body_sha256": body_sha256 });
+    }
     let mut data = json!(entry);
     match entry {
         Entry::Verdict { message: Some(message), .. } => data["message"] = json!(**message),

@@ -50,9 +50,15 @@ impl Shown {
         self.approvals.iter().map(standing)
     }
 
+    /// How many records were erased.
+    fn erased(&self) -> usize {
+        self.records.iter().filter(|record| record.entry.is_erased()).count()
+    }
+
     fn json(&self) -> Value {
         let (story, now) = (Story::of(&self.records), SystemClock.now());
         let mut object = json!(self.run);
+        object["erased"] = json!(self.erased());
         object["records"] = json!(self.records.len());
         object["messages"] = self.records.iter().filter_map(|record| message(record)).collect();
         object["effects"] = story.effects_json();
@@ -77,6 +83,11 @@ impl Shown {
             lines.add("waits", &words::until(wake_at));
         }
         lines.add("records", &self.records.len().to_string());
+        let erased = self.erased();
+        if erased > 0 {
+            lines.add("erased", &format!("{erased} of them; their hashes stay"));
+            return Ok(lines.0);
+        }
         let (mut text, mut tree) = (lines.0, Tree::default());
         text.push_str("\nMessages\n");
         for record in &self.records {

@@ -3,18 +3,20 @@
 use sqlx::postgres::PgConnection;
 use sqlx::query;
 
-use crate::group::{Change, Group, Started};
+use crate::group::{Change, Group, Row, Started};
 use crate::pool::Owner;
 use crate::rows;
+use crate::sealing::group::{Sealed, SealedRow};
 
 /// Writes what is in the group.
 pub(super) async fn write(
     connection: &mut PgConnection,
     owner: Owner,
     group: &Group,
+    sealed: &Sealed,
 ) -> Result<(), sqlx::Error> {
-    contents(connection, group).await?;
-    records(connection, owner, group).await?;
+    contents(connection, group, sealed).await?;
+    records(connection, owner, &sealed.of_rows(&group.rows)).await?;
     let mut started: Vec<(&Change, &Started)> = Vec::new();
     let mut changed: Vec<&Change> = Vec::new();
     for change in &group.changes {
@@ -33,16 +35,36 @@ fn column<'a, T, V>(rows: &'a [T], value: impl FnMut(&'a T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
-async fn contents(connection: &mut PgConnection, group: &Group) -> Result<(), sqlx::Error> {
+/// Whether none of the keys was erased since the group was sealed with them; none is until the
+/// transaction ends.
+pub(super) async fn has_keys(
+    connection: &mut PgConnection,
+    keys: &[i64],
+) -> Result<bool, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(true);
+    }
+    let sql = "SELECT id FROM subject_keys WHERE id = ANY ($1) AND wrapped IS NOT NULL FOR SHARE";
+    let live = query(sql).bind(keys).fetch_all(connection).await?;
+    Ok(live.len() == keys.len())
+}
+
+async fn contents(
+    connection: &mut PgConnection,
+    group: &Group,
+    sealed: &Sealed,
+) -> Result<(), sqlx::Error> {
     // One by one: content may be large, and a statement holds all of its own twice.
-    let sql = "INSERT INTO blobs (tenant, subject, sha256, bytes, content) \
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-    for content in &group.contents {
+    let sql = "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    for (content, sealed) in sealed.of_contents(&group.contents) {
         let bytes = &content.stored.content[..];
         let statement = query(sql).bind(&*content.tenant).bind(&*content.subject);
         let statement =
             statement.bind(&content.sha256.0[..]).bind(rows::number(bytes.len() as u64));
-        statement.bind(bytes).execute(&mut *connection).await?;
+        let statement = statement.bind(if sealed.is_some() { &[] } else { bytes });
+        let statement = statement.bind(sealed.map(|(sealed, _)| &sealed[..]));
+        statement.bind(sealed.map(|(_, key)| *key)).execute(&mut *connection).await?;
     }
     let sql = "INSERT INTO run_blobs (run_id, sha256, label) VALUES ($1, $2, $3) \
                ON CONFLICT (run_id, sha256) DO UPDATE SET label = excluded.label";
@@ -56,19 +78,27 @@ async fn contents(connection: &mut PgConnection, group: &Group) -> Result<(), sq
 async fn records(
     connection: &mut PgConnection,
     owner: Owner,
-    group: &Group,
+    kept: &[(&Row, Option<&SealedRow>)],
 ) -> Result<(), sqlx::Error> {
-    if group.rows.is_empty() {
+    if kept.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO records (chain, seq, run_id, number, hash, body) SELECT $1, * FROM \
-               UNNEST($2::BIGINT[], $3::BYTEA[], $4::BIGINT[], $5::BYTEA[], $6::TEXT[])";
-    let kept = &group.rows;
-    let statement = query(sql).bind(owner.chain).bind(column(kept, |row| rows::number(row.seq)));
-    let statement = statement.bind(column(kept, |row| &row.run.0.as_bytes()[..]));
-    let statement = statement.bind(column(kept, |row| rows::number(row.number)));
-    let statement = statement.bind(column(kept, |row| &row.hash.0[..]));
-    let statement = statement.bind(column(kept, |row| &*row.body));
+    let sql = "INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
+               sealed, key_id) SELECT $1, * FROM \
+               UNNEST($2::BIGINT[], $3::BYTEA[], $4::BIGINT[], $5::BYTEA[], $6::TEXT[], \
+               $7::TEXT[], $8::BYTEA[], $9::BYTEA[], $10::BIGINT[])";
+    let statement = query(sql).bind(owner.chain);
+    let statement = statement.bind(column(kept, |(row, _)| rows::number(row.seq)));
+    let statement = statement.bind(column(kept, |(row, _)| &row.run.0.as_bytes()[..]));
+    let statement = statement.bind(column(kept, |(row, _)| rows::number(row.number)));
+    let statement = statement.bind(column(kept, |(row, _)| &row.hash.0[..]));
+    let statement = statement
+        .bind(column(kept, |(row, sealed)| if sealed.is_some() { "" } else { &*row.body }));
+    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &*row.kind)));
+    let statement =
+        statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &row.body_sha256.0[..])));
+    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &row.sealed[..])));
+    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| row.key_id)));
     statement.execute(connection).await.map(drop)
 }
 

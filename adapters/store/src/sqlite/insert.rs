@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, query};
 use crate::group::{Change, Content, Group, Link, Row};
 use crate::pool::Owner;
 use crate::rows;
+use crate::sealing::group::{Sealed, SealedContent, SealedRow};
+use crate::sealing::json_of;
 
 pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
@@ -63,8 +65,9 @@ impl Default for Inserts {
     fn default() -> Self {
         Self {
             contents: Batch::new(
-                "INSERT INTO blobs (tenant, subject, sha256, bytes, content) VALUES ",
-                "(?,?,?,?,?)",
+                "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
+                 VALUES ",
+                "(?,?,?,?,?,?,?)",
                 " ON CONFLICT DO NOTHING",
             ),
             links: Batch::new(
@@ -73,8 +76,9 @@ impl Default for Inserts {
                 " ON CONFLICT DO UPDATE SET label = excluded.label",
             ),
             records: Batch::new(
-                "INSERT INTO records (chain, seq, run_id, number, hash, body) VALUES ",
-                "(1,?,?,?,?,?)",
+                "INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
+                 sealed, key_id) VALUES ",
+                "(1,?,?,?,?,?,?,?,?,?)",
                 "",
             ),
             starts: Batch::new(
@@ -103,10 +107,11 @@ impl Inserts {
         connection: &mut SqliteConnection,
         owner: Owner,
         group: &Group,
+        sealed: &Sealed,
     ) -> Result<(), sqlx::Error> {
-        self.contents.run(connection, &group.contents, content).await?;
+        self.contents.run(connection, &sealed.of_contents(&group.contents), content).await?;
         self.links.run(connection, &group.links, link).await?;
-        self.records.run(connection, &group.rows, record).await?;
+        self.records.run(connection, &sealed.of_rows(&group.rows), record).await?;
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());
         let bind = |statement, run: &&Change| start(change(statement, run, owner), run);
@@ -117,20 +122,51 @@ impl Inserts {
     }
 }
 
-pub(super) fn content(statement: Statement, content: &Content) -> Statement {
+pub(super) fn content(
+    statement: Statement,
+    (content, sealed): &(&Content, Option<&SealedContent>),
+) -> Statement {
     let bytes = &content.stored.content;
     let statement = statement.bind(content.tenant.clone()).bind(content.subject.clone());
-    statement.bind(&content.sha256.0[..]).bind(rows::number(bytes.len() as u64)).bind(&bytes[..])
+    let statement = statement.bind(&content.sha256.0[..]).bind(rows::number(bytes.len() as u64));
+    let clear: &[u8] = if sealed.is_some() { &[] } else { bytes };
+    let statement = statement.bind(clear);
+    statement.bind(sealed.map(|(sealed, _)| &sealed[..])).bind(sealed.map(|(_, key)| *key))
 }
 
 pub(super) fn link(statement: Statement, link: &Link) -> Statement {
     statement.bind(&link.run.0.as_bytes()[..]).bind(&link.sha256.0[..]).bind(link.label.clone())
 }
 
-pub(super) fn record(statement: Statement, row: &Row) -> Statement {
+pub(super) fn record(
+    statement: Statement,
+    (row, sealed): &(&Row, Option<&SealedRow>),
+) -> Statement {
     let statement = statement.bind(rows::number(row.seq)).bind(&row.run.0.as_bytes()[..]);
     let statement = statement.bind(rows::number(row.number)).bind(&row.hash.0[..]);
-    statement.bind(row.body.clone())
+    let statement = match sealed {
+        Some(_) => statement.bind(""),
+        None => statement.bind(row.body.clone()),
+    };
+    let statement = statement.bind(sealed.map(|sealed| sealed.kind.clone()));
+    let statement = statement.bind(sealed.map(|sealed| &sealed.body_sha256.0[..]));
+    let statement = statement.bind(sealed.map(|sealed| &sealed.sealed[..]));
+    statement.bind(sealed.map(|sealed| sealed.key_id))
+}
+
+/// Whether none of the keys was erased since the group was sealed with them. The transaction is the
+/// only one that writes, so that none is until it ends.
+pub(super) async fn has_keys(
+    connection: &mut SqliteConnection,
+    keys: &[i64],
+) -> Result<bool, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(true);
+    }
+    let sql = "SELECT COUNT(*) FROM subject_keys WHERE wrapped IS NOT NULL \
+               AND id IN (SELECT value FROM json_each(?))";
+    let (live,): (i64,) = sqlx::query_as(sql).bind(json_of(keys)).fetch_one(connection).await?;
+    Ok(live == rows::number(keys.len() as u64))
 }
 
 pub(super) fn change(statement: Statement, change: &Change, owner: Owner) -> Statement {

@@ -14,6 +14,8 @@ use super::insert::{Statement, change, content, link, record, start};
 use crate::group::{Change, Group};
 use crate::pool::Owner;
 use crate::rows;
+use crate::sealing::group::Sealed;
+use crate::sealing::json_of;
 
 /// Records that a text has room for, the smallest first: close enough to each other that few rows
 /// are left out, since each of those costs about a third of one that is written.
@@ -23,14 +25,15 @@ const CONTENTS: usize = 8;
 const RUNS: usize = 2;
 
 /// Parameters of the rows of each table.
-const OF_RECORD: usize = 5;
-const OF_CONTENT: usize = 5;
+const OF_RECORD: usize = 9;
+const OF_CONTENT: usize = 7;
 const OF_LINK: usize = 3;
 const OF_START: usize = 10;
 const OF_CHANGE: usize = 6;
 
-/// The transaction of a group up to a size. If the chain is no longer ours, or the group is written
-/// already, a constraint of the records is violated and nothing is written.
+/// The transaction of a group up to a size. If the chain is no longer ours, a key that the group was
+/// sealed with is erased, or the group is written already, a constraint of the records is violated
+/// and nothing is written.
 #[derive(Debug)]
 pub(super) struct Whole {
     records: usize,
@@ -77,7 +80,7 @@ fn beside() -> String {
     let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
     let (starts, changes) = (values(RUNS, OF_START), values(RUNS, OF_CHANGE));
     format!(
-        "INSERT INTO blobs (tenant, subject, sha256, bytes, content) \
+        "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
          SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
          INSERT INTO run_blobs (run_id, sha256, label) \
          SELECT * FROM {links} WHERE column1 IS NOT NULL \
@@ -100,8 +103,11 @@ impl Whole {
             "BEGIN IMMEDIATE; \
              UPDATE chains SET head_seq = ?, head_hash = ? \
              WHERE id = ? AND epoch = ? AND head_seq = ?; \
-             INSERT INTO records (chain, seq, run_id, number, hash, body) \
-             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ?), given.* \
+             INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
+             sealed, key_id) \
+             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
+             AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
+             (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
              FROM {rows} WHERE column1 IS NOT NULL; {more_text}COMMIT; SELECT 1"
         );
         Self { records, more, text: text.into() }
@@ -113,8 +119,9 @@ impl Whole {
         connection: &mut SqliteConnection,
         owner: Owner,
         group: &Group,
+        sealed: &Sealed,
     ) -> Result<(), sqlx::Error> {
-        let done = self.bind(owner, group).fetch_one(&mut *connection).await;
+        let done = self.bind(owner, group, sealed).fetch_one(&mut *connection).await;
         if done.is_err() {
             // Fails if the transaction has not begun, or was taken back already.
             let _ = query("ROLLBACK").execute(&mut *connection).await;
@@ -122,18 +129,21 @@ impl Whole {
         done.map(drop)
     }
 
-    fn bind(&self, owner: Owner, group: &Group) -> Statement {
+    fn bind(&self, owner: Owner, group: &Group, sealed: &Sealed) -> Statement {
         let Group { before, after, .. } = group;
         let statement = query(AssertSqlSafe(self.text.clone()));
         let statement = statement.bind(rows::number(after.seq)).bind(&after.hash.0[..]);
         let statement =
             statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(before.seq));
         let statement = statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(after.seq));
-        let statement = fill(statement, &group.rows, (self.records, OF_RECORD), record);
+        let statement = statement.bind(json_of(&sealed.keys));
+        let records = sealed.of_rows(&group.rows);
+        let statement = fill(statement, &records, (self.records, OF_RECORD), record);
         if !self.more {
             return statement;
         }
-        let statement = fill(statement, &group.contents, (CONTENTS, OF_CONTENT), content);
+        let contents = sealed.of_contents(&group.contents);
+        let statement = fill(statement, &contents, (CONTENTS, OF_CONTENT), content);
         let statement = fill(statement, &group.links, (CONTENTS, OF_LINK), link);
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());

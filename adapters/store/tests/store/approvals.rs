@@ -41,7 +41,7 @@ fn filter() -> Filter {
     Filter { limit: 100, ..Filter::default() }
 }
 
-async fn contract(approvals: Arc<dyn Approvals>) {
+pub(crate) async fn contract(approvals: Arc<dyn Approvals>) {
     for number in [3, 1, 2, 5, 4] {
         let run = run((number % 2).into());
         approvals.put(&approval(number, "acme", run)).await.unwrap();

@@ -9,20 +9,20 @@ use crate::on_each_database;
 use crate::place::{Place, quick};
 use crate::scribe::run;
 
-fn scope(tenant: &str, number: u128) -> Scope {
+pub(crate) fn scope(tenant: &str, number: u128) -> Scope {
     Scope { tenant: tenant.into(), subject: "asha".into(), run: run(number) }
 }
 
-fn content(text: &str, label: Label) -> (Blob, Arc<Stored>) {
+pub(crate) fn content(text: &str, label: Label) -> (Blob, Arc<Stored>) {
     let bytes = text.as_bytes();
     (Blob::of(bytes), Arc::new(Stored::new(bytes.into(), Arc::new(label))))
 }
 
-fn internal() -> Label {
+pub(crate) fn internal() -> Label {
     Label::new(Classification::Internal)
 }
 
-async fn contract(blobs: &dyn Blobs) {
+pub(crate) async fn contract(blobs: &dyn Blobs) {
     let scope = scope("acme", 1);
     let (blob, stored) = content("statement", internal());
     assert!(blobs.get(&scope, blob).await.unwrap().is_none());

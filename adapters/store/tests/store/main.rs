@@ -12,12 +12,15 @@
 
 mod approvals;
 mod blobs;
+mod erase;
 mod faults;
 mod journal;
 mod ownership;
 mod place;
+mod rotate;
 mod runs;
 mod scribe;
+mod sealing;
 mod tables;
 mod trail;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use genie_store::{Location, Mode, Opened, Options, Retry, open};
+use genie_store::{KeySource, Location, Mode, Opened, Options, Retry, open};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -58,6 +58,40 @@ impl Place {
         open(&self.location, Mode::Look, quick()).await.unwrap()
     }
 
+    /// As [`Self::own`], with the data sealed.
+    pub(crate) async fn own_sealed(&self, key: &KeySource) -> Opened {
+        open(&self.location, Mode::Own, sealing(key)).await.unwrap()
+    }
+
+    pub(crate) async fn look_sealed(&self, key: &KeySource) -> Opened {
+        open(&self.location, Mode::Look, sealing(key)).await.unwrap()
+    }
+
+    /// Every file of the database as it lies there; nothing for a server.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let Location::Sqlite(directory) = &self.location else { return Vec::new() };
+        let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let ours = files.filter(|path| path.to_str().unwrap().contains("genie.db"));
+        ours.flat_map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
+    /// The one value of one row, behind the store's back.
+    pub(crate) async fn value(&self, sql: &str) -> Vec<u8> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let (value,): (Vec<u8>,) = match &self.location {
+            Location::Sqlite(directory) => {
+                let file = format!("sqlite://{}/genie.db", directory.display());
+                let mut connection = SqliteConnection::connect(&file).await.unwrap();
+                sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
+            }
+        };
+        value
+    }
+
     /// Every table, column and index, in words, except for those of the migrations themselves.
     pub(crate) async fn tables(&self) -> Vec<String> {
         let found: Vec<(String,)> = match &self.location {
@@ -97,6 +131,10 @@ impl Place {
             }
         }
     }
+}
+
+pub(crate) fn sealing(key: &KeySource) -> Options {
+    Options { sealing: Some(key.clone()), ..quick() }
 }
 
 /// Options for tests: what is waited for comes soon.

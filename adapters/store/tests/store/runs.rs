@@ -122,6 +122,28 @@ async fn what_is_due_is_claimed_once_and_the_longest_due_first(place: &Place) {
     store.close().await.unwrap();
 }
 
+async fn what_cannot_go_on_is_let_go_of_until_later_or_until_it_is_cancelled(place: &Place) {
+    let store = place.own().await;
+    let mut scribe = Scribe::after(store.journal.head());
+    // One that was parked, and one whose process would have died.
+    write(&store, &mut scribe, &[started(run(1), "acme"), waiting(run(1), 100)]).await;
+    write(&store, &mut scribe, &[started(run(2), "acme")]).await;
+    assert_eq!(store.runs.claim(at(100), 10).await.unwrap(), [run(1)]);
+    for number in [1, 2] {
+        store.runs.release(run(number), at(500 + i64::try_from(number).unwrap())).await.unwrap();
+    }
+    assert!(store.runs.claim(at(500), 10).await.unwrap().is_empty());
+    assert_eq!(store.runs.next_due().await.unwrap(), Some(at(501)));
+    assert_eq!(store.runs.claim(at(502), 10).await.unwrap(), [run(1), run(2)]);
+    store.runs.release(run(2), at(9_000)).await.unwrap();
+    assert!(store.runs.ask_to_cancel("acme", run(2), "enough").await.unwrap());
+    assert_eq!(store.runs.claim(at(502), 10).await.unwrap(), [run(2)]);
+    write(&store, &mut scribe, &[ended(run(2))]).await;
+    store.runs.release(run(2), at(600)).await.unwrap();
+    assert!(store.runs.claim(at(9_000), 10).await.unwrap().is_empty(), "it has ended");
+    store.close().await.unwrap();
+}
+
 async fn a_restart_takes_up_what_was_at_work(place: &Place) {
     let before = place.own().await;
     let mut scribe = Scribe::after(before.journal.head());
@@ -200,6 +222,7 @@ on_each_database!(
     a_run_stands_as_its_records_say,
     runs_are_listed_newest_first_and_only_to_their_tenant,
     what_is_due_is_claimed_once_and_the_longest_due_first,
+    what_cannot_go_on_is_let_go_of_until_later_or_until_it_is_cancelled,
     a_restart_takes_up_what_was_at_work,
     a_decision_makes_its_run_due,
     a_cancellation_comes_once_to_whoever_works_on_the_run,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use genie_core::clock::Timestamp;
 use genie_core::ids::{MessageId, RunId};
 use genie_core::journal::chain::{Hash, Head, seal};
-use genie_core::journal::restore::{Row, restore};
+use genie_core::journal::restore::{Kept, Row, restore};
 use genie_core::journal::{Entry, Error, Journal, Record};
 use genie_core::outcome::Outcome;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl Scribe {
         let (seq, prev_hash) = (self.head.seq + 1, self.head.hash);
         let hash = seal(seq, prev_hash, Hash::of(body.as_bytes()));
         let number = self.numbers.get(&run).copied().unwrap_or(0) + 1;
-        let row = Row { seq, prev_hash, hash, number, body: body.clone() };
+        let row = Row { seq, prev_hash, hash, number, body: Kept::Text(body.clone()) };
         (restore([row]).unwrap().remove(0), body)
     }
 
@@ -85,15 +85,25 @@ impl Scribe {
 }
 
 pub(crate) fn started(run_id: RunId, tenant: &str) -> Entry {
+    started_by(run_id, tenant, "asha")
+}
+
+pub(crate) fn started_by(run_id: RunId, tenant: &str, subject: &str) -> Entry {
     Entry::RunStarted {
         run_id,
         at: at(1_000),
         policy_set: "v1".into(),
         deadline: at(9_000),
         tenant: tenant.into(),
-        subject: "asha".into(),
+        subject: subject.into(),
         agent: "echo".into(),
     }
+}
+
+/// An entry that says something.
+pub(crate) fn saying(run_id: RunId, reason: &str) -> Entry {
+    let (message_id, reason) = (MessageId(run_id.0), reason.to_owned());
+    Entry::DeadLetter { run_id, message_id, agent: "echo".into(), reason }
 }
 
 /// An entry of about so many bytes.

@@ -1,0 +1,151 @@
+//! Seals what a transaction of the journal writes, just before it is written: what waits in memory
+//! until then is in the clear there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use genie_core::ids::RunId;
+use genie_core::journal::chain::Hash;
+
+use super::cipher::Place;
+use super::{Error, Sealer, Sealing};
+use crate::group::{Content, Group, Row};
+use crate::pool::on;
+use crate::rows;
+
+/// Most subjects whose keys, and most runs whose subjects, are remembered.
+const REMEMBERED_MAX: usize = 16_384;
+
+/// A record's columns when it is sealed.
+#[derive(Debug)]
+pub(crate) struct SealedRow {
+    pub(crate) kind: Arc<str>,
+    pub(crate) body_sha256: Hash,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) key_id: i64,
+}
+
+/// Content when it is sealed, and the key.
+pub(crate) type SealedContent = (Vec<u8>, i64);
+
+/// What is sealed of a group.
+#[derive(Debug, Default)]
+pub(crate) struct Sealed {
+    /// One for each record of the group; `None` stays in the clear.
+    pub(crate) rows: Vec<Option<SealedRow>>,
+    /// As with the records, with the key.
+    pub(crate) contents: Vec<Option<SealedContent>>,
+    /// The keys that it was done with: all of them must still be there when it is written.
+    pub(crate) keys: Vec<i64>,
+}
+
+impl Sealed {
+    /// A record with its columns when it is sealed.
+    pub(crate) fn of_rows<'a>(&'a self, rows: &'a [Row]) -> Vec<(&'a Row, Option<&'a SealedRow>)> {
+        let sealed = self.rows.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        rows.iter().zip(sealed).collect()
+    }
+
+    /// Content with its columns when it is sealed.
+    pub(crate) fn of_contents<'a>(
+        &'a self,
+        contents: &'a [Content],
+    ) -> Vec<(&'a Content, Option<&'a SealedContent>)> {
+        let sealed = self.contents.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        contents.iter().zip(sealed).collect()
+    }
+}
+
+type Subject = (Arc<str>, Arc<str>);
+
+/// Seals the groups of one chain.
+#[derive(Debug)]
+pub(crate) struct GroupSealer {
+    /// `None` where nothing is sealed.
+    sealing: Option<Arc<Sealing>>,
+    chain: i64,
+    keys: HashMap<Subject, Sealer>,
+    runs: HashMap<RunId, Subject>,
+}
+
+impl GroupSealer {
+    pub(crate) fn new(sealing: Option<Arc<Sealing>>, chain: i64) -> Self {
+        Self { sealing, chain, keys: HashMap::new(), runs: HashMap::new() }
+    }
+
+    /// Takes note that keys were erased by another process.
+    pub(crate) fn forget(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Seals what may hold anything that somebody wrote.
+    pub(crate) async fn seal(&mut self, group: &Group) -> Result<Sealed, Error> {
+        let Some(sealing) = self.sealing.clone() else { return Ok(Sealed::default()) };
+        if self.keys.len() > REMEMBERED_MAX || self.runs.len() > REMEMBERED_MAX {
+            self.keys.clear();
+            self.runs.clear();
+        }
+        for change in &group.changes {
+            if let Some(started) = &change.started {
+                let subject = (started.tenant.clone(), started.subject.clone());
+                self.runs.insert(change.run, subject);
+            }
+        }
+        let mut sealed = Sealed::default();
+        for row in &group.rows {
+            sealed.rows.push(self.row(&sealing, row).await?);
+        }
+        for content in &group.contents {
+            let subject = (content.tenant.clone(), content.subject.clone());
+            let key = self.key(&sealing, &subject).await?;
+            let place = Place::Blob { sha256: &content.sha256.0 };
+            let bytes = key.cipher.seal(&key.holder, place, &content.stored.content)?;
+            sealed.contents.push(Some((bytes, key.id)));
+        }
+        let of_rows = sealed.rows.iter().flatten().map(|row| row.key_id);
+        let of_contents = sealed.contents.iter().flatten().map(|(_, key)| *key);
+        sealed.keys = of_rows.chain(of_contents).collect();
+        sealed.keys.sort_unstable();
+        sealed.keys.dedup();
+        for change in group.changes.iter().filter(|change| !change.owned) {
+            self.runs.remove(&change.run);
+        }
+        Ok(sealed)
+    }
+
+    async fn row(&mut self, sealing: &Sealing, row: &Row) -> Result<Option<SealedRow>, Error> {
+        let Some(kind) = row.kind.clone() else { return Ok(None) };
+        let subject = self.subject(sealing, row.run).await?;
+        let (chain, seq) = (self.chain, rows::number(row.seq));
+        let key = self.key(sealing, &subject).await?;
+        let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
+        let sealed = key.cipher.seal(&key.holder, place, row.body.as_bytes())?;
+        let body_sha256 = Hash::of(row.body.as_bytes());
+        Ok(Some(SealedRow { kind, body_sha256, sealed, key_id: key.id }))
+    }
+
+    async fn key(&mut self, sealing: &Sealing, subject: &Subject) -> Result<&Sealer, Error> {
+        if !self.keys.contains_key(subject) {
+            let sealer = sealing.sealer(&subject.0, &subject.1).await?;
+            self.keys.insert(subject.clone(), sealer);
+        }
+        let missing = || Error::Cipher("the key of a subject was not kept".to_owned());
+        self.keys.get(subject).ok_or_else(missing)
+    }
+
+    /// Whose run it is; of one that began in an earlier group or process, the database knows.
+    async fn subject(&mut self, sealing: &Sealing, run: RunId) -> Result<Subject, Error> {
+        if let Some(subject) = self.runs.get(&run) {
+            return Ok(subject.clone());
+        }
+        let sql = "SELECT tenant, subject FROM runs WHERE run_id = $1";
+        let found: Option<(String, String)> = on!(&sealing.pools().write, pool => {
+            sqlx::query_as(sql).bind(&run.0.as_bytes()[..]).fetch_optional(pool).await
+        })?;
+        let unknown = || Error::Cipher(format!("run {run} has no start, so that it is nobody's"));
+        let (tenant, subject) = found.ok_or_else(unknown)?;
+        let subject: Subject = (tenant.into(), subject.into());
+        self.runs.insert(run, subject.clone());
+        Ok(subject)
+    }
+}

@@ -17,6 +17,7 @@ mod gate;
 pub mod gather;
 pub mod governed;
 mod history;
+pub mod identity;
 pub mod ids;
 pub mod journal;
 mod keeper;

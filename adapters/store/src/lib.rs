@@ -10,6 +10,7 @@ mod blobs;
 mod checkpoints;
 mod evidence;
 mod group;
+mod identity;
 mod journal;
 mod open;
 mod pool;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use genie_core::approval::Approvals;
 use genie_core::blob::Blobs;
+use genie_core::identity::Keys;
 use genie_core::journal::Journal;
 use genie_core::journal::chain::Head;
 use genie_core::runs::Runs;
@@ -18,6 +19,7 @@ use sqlx::sqlite::SqlitePool;
 use crate::approvals::StoredApprovals;
 use crate::blobs::StoredBlobs;
 use crate::checkpoints::Checkpoints;
+use crate::identity::StoredKeys;
 use crate::journal::{Chain, StoredJournal};
 use crate::pool::{Db, Owner, Pools, on};
 use crate::postgres::{self, PostgresSink};
@@ -164,6 +166,8 @@ pub struct Opened {
     pub approvals: Arc<dyn Approvals>,
     /// Large content.
     pub blobs: Arc<dyn Blobs>,
+    /// Who may come in.
+    pub keys: Arc<dyn Keys>,
     /// What an auditor needs.
     pub checkpoints: Checkpoints,
     connected: Connected,
@@ -332,6 +336,7 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
         journal: Arc::new(StoredJournal { pools: pools.clone(), chain }),
         runs: Arc::new(StoredRuns { pools: pools.clone(), owner: owner.clone(), poll_every }),
         approvals: Arc::new(StoredApprovals { pools: pools.clone() }),
+        keys: Arc::new(StoredKeys { pools: pools.clone() }),
         blobs: Arc::new(StoredBlobs::new(pools, queue, cache)),
         checkpoints,
         connected,

@@ -20,19 +20,34 @@ struct Texts {
     down: &'static str,
 }
 
-/// The steps, in order.
-const STEPS: [Step; 1] = [Step {
-    version: 1,
-    name: "journal",
-    sqlite: Texts {
-        up: include_str!("../../../migrations/sqlite/0001_journal.up.sql"),
-        down: include_str!("../../../migrations/sqlite/0001_journal.down.sql"),
+/// The steps, in order. A number says when a step was thought of; a database that lacks one takes
+/// it, whatever later ones it has.
+const STEPS: [Step; 2] = [
+    Step {
+        version: 1,
+        name: "journal",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0001_journal.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0001_journal.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0001_journal.up.sql"),
+            down: include_str!("../../../migrations/postgres/0001_journal.down.sql"),
+        },
     },
-    postgres: Texts {
-        up: include_str!("../../../migrations/postgres/0001_journal.up.sql"),
-        down: include_str!("../../../migrations/postgres/0001_journal.down.sql"),
+    Step {
+        version: 3,
+        name: "identity",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0003_identity.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0003_identity.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0003_identity.up.sql"),
+            down: include_str!("../../../migrations/postgres/0003_identity.down.sql"),
+        },
     },
-}];
+];
 
 /// A step, and whether this database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 mod approvals;
 mod blobs;
 mod faults;
+mod identity;
 mod journal;
 mod ownership;
 mod place;

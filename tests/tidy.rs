@@ -182,6 +182,7 @@ fn declared(line: &str) -> Option<&str> {
 #[test]
 fn every_file_is_part_of_its_crate() {
     let crates = [
+        ("adapters/edge/src", "adapters/edge/src/lib.rs"),
         ("adapters/store/src", "adapters/store/src/lib.rs"),
         ("adapters/store/tests/store", "adapters/store/tests/store/main.rs"),
         ("adapters/tools/src", "adapters/tools/src/lib.rs"),

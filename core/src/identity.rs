@@ -95,7 +95,7 @@ impl Credential {
         let mut bytes = Zeroizing::new([0; ID_BYTES + SECRET_BYTES]);
         bytes[..ID_BYTES].copy_from_slice(self.id.0.as_bytes());
         bytes[ID_BYTES..].copy_from_slice(&*self.secret);
-        Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&*bytes)))
+        Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice())))
     }
 
     /// Which key this claims to be.
@@ -110,7 +110,7 @@ impl Credential {
     pub fn secret_sha256(&self) -> Hash {
         let mut hasher = Sha256::new();
         hasher.update(SECRET_DOMAIN);
-        hasher.update(&*self.secret);
+        hasher.update(self.secret.as_slice());
         Hash(hasher.finalize().into())
     }
 }

@@ -22,11 +22,10 @@ pub(crate) fn asker() -> Identity {
 /// An administrator: may make keys for others and ask, in this tenant; the user of the operating
 /// system unless another name is given.
 pub(crate) fn administrator(tenant: &str, name: Option<&str>) -> Identity {
-    let mut identity = asker();
-    identity.tenant = tenant.to_owned();
-    identity.subject = name.map_or(identity.subject, str::to_owned);
-    identity.roles.insert(ADMIN.to_owned());
-    identity
+    let mut own = asker();
+    own.roles.insert(ADMIN.to_owned());
+    let subject = name.map_or(own.subject, str::to_owned);
+    Identity { tenant: tenant.to_owned(), subject, ..own }
 }
 
 /// Whoever decides: the user of the operating system, or the person that they name.

@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
 use uuid::Uuid;
@@ -30,13 +30,22 @@ impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
         let body = read(request.into_body(), limits.body_bytes_max);
         let read = tokio::time::timeout(limits.body_timeout, body).await;
         let bytes = read.map_err(|_| Problem::too_slow())??;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| match error.classify() {
-            Category::Data => Problem::invalid("", error.to_string()),
-            Category::Io | Category::Syntax | Category::Eof => {
-                Problem::malformed(format!("the body is no JSON: {error}"))
-            }
-        })
+        // A list would be read as the fields in their order, without their names.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            let _: IgnoredAny = parsed(&bytes)?;
+            return Err(Problem::invalid("", "the body is not a JSON object"));
+        }
+        parsed(&bytes).map(Self)
     }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => Problem::invalid("", error.to_string()),
+        Category::Io | Category::Syntax | Category::Eof => {
+            Problem::malformed(format!("the body is no JSON: {error}"))
+        }
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

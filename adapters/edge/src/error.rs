@@ -263,8 +263,9 @@ impl From<NoReceipt> for Problem {
 pub(crate) fn of_outcome(outcome: &Outcome, run: RunId) -> Option<Problem> {
     let problem = match outcome {
         Outcome::Completed { .. } => return None,
-        Outcome::Denied { denied } => Problem::denied(denied),
-        Outcome::Failed { cause: Failure::Denied(denied) } => Problem::denied(denied),
+        Outcome::Denied { denied } | Outcome::Failed { cause: Failure::Denied(denied) } => {
+            Problem::denied(denied)
+        }
         // Its process is stopping; the run stays on record and goes on in the next.
         Outcome::Failed { cause: Failure::RunEnded } => {
             Problem::later("draining", "the installation stops; the run goes on afterwards", 5)

@@ -29,6 +29,9 @@ mod server;
 mod tools;
 mod view;
 
+#[cfg(test)]
+mod matrix_tests;
+
 pub use ask::Question;
 pub use edge::{Limits, Options};
 pub use keys::first_admin;

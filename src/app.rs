@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use genie_core::Agent;
 use genie_core::approval::{Approvals, MemoryApprovals};
+use genie_core::attempts::{Attempts, MemoryAttempts};
 use genie_core::audit::receipts::Receipts;
 use genie_core::blob::{Blobs, MemoryBlobs};
 use genie_core::identity::{Keys, MemoryKeys};
@@ -53,6 +54,7 @@ struct Ports {
     runs: Arc<dyn Runs>,
     approvals: Arc<dyn Approvals>,
     blobs: Arc<dyn Blobs>,
+    attempts: Arc<dyn Attempts>,
     keys: Arc<dyn Keys>,
     store: Option<Opened>,
 }
@@ -67,6 +69,7 @@ impl Ports {
                 journal,
                 approvals: Arc::new(MemoryApprovals::default()),
                 blobs: Arc::new(MemoryBlobs::default()),
+                attempts: Arc::new(MemoryAttempts::default()),
                 keys: Arc::new(MemoryKeys::default()),
                 store: None,
             });
@@ -82,6 +85,7 @@ impl Ports {
             runs: store.runs.clone(),
             approvals: store.approvals.clone(),
             blobs: store.blobs.clone(),
+            attempts: store.attempts.clone(),
             keys: store.keys.clone(),
             store: Some(store),
         })
@@ -181,10 +185,10 @@ impl App {
         let receipts = receipts.map(|(store, auditor)| {
             Arc::new(Signed { store: store.checkpoints.clone(), auditor }) as Arc<dyn Receipts>
         });
-        let keys = ports.keys;
+        let (attempts, keys) = (ports.attempts, ports.keys);
         let store = Mutex::new(ports.store);
         let drain = self.config.limits.drain;
-        Ok(Running { kernel, authority, keys, receipts, store, auditor, tasks, drain })
+        Ok(Running { kernel, authority, attempts, keys, receipts, store, auditor, tasks, drain })
     }
 
     /// The policies in force: the built-in checks, the rules, and those that were added.
@@ -229,6 +233,7 @@ fn audit(config: &Config, store: &Opened, tasks: &Tasks) -> Option<auditor::Hand
 pub struct Running {
     kernel: Kernel,
     authority: Authority,
+    attempts: Arc<dyn Attempts>,
     keys: Arc<dyn Keys>,
     receipts: Option<Arc<dyn Receipts>>,
     store: Mutex<Option<Opened>>,
@@ -248,6 +253,12 @@ impl Running {
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
         self.authority.admit(identity)
+    }
+
+    /// What clients have asked under keys of their own.
+    #[must_use]
+    pub fn attempts(&self) -> &Arc<dyn Attempts> {
+        &self.attempts
     }
 
     /// Who may come in over a network.

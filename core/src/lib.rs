@@ -7,6 +7,7 @@ mod activation;
 pub mod agent;
 pub mod approval;
 pub mod ask;
+pub mod attempts;
 pub mod audit;
 pub mod blob;
 mod bus;

@@ -1,1 +1,2 @@
+DROP TABLE attempts;
 DROP TABLE api_keys;

@@ -18,3 +18,18 @@ CREATE TABLE api_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX api_keys_of_tenant ON api_keys (tenant, id);
+
+-- Which run a request under a client's own key has started, so that a retry finds it.
+CREATE TABLE attempts (
+    tenant     TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    client_key TEXT    NOT NULL,
+    -- SHA-256 of the request.
+    request    BLOB    NOT NULL,
+    -- Zeros if it was refused and none began.
+    run_id     BLOB    NOT NULL,
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (tenant, subject, client_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX attempts_by_age ON attempts (at);

@@ -95,6 +95,7 @@ fn options(config: &Config, running: &Arc<Running>) -> Options {
         kernel: running.kernel().clone(),
         admit: Arc::new(move |identity| sealing.admit(identity)),
         keys: running.keys().clone(),
+        attempts: running.attempts().clone(),
         receipts: running.receipts(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),

@@ -115,7 +115,7 @@ fn who_may_see_only_their_own_reads_no_internal_payload() {
 fn a_tool_is_called_through_the_bus_and_by_nobody_who_may_not() {
     let place = Place::new();
     let server = place.start();
-    let sum = call("calculator", json!({ "expression": "0.1 + 0.2" }));
+    let sum = call("calculator", &json!({ "expression": "0.1 + 0.2" }));
     let reply = server.post("/v1/tools/execute", server.key(), sum);
     let done = reply.json();
     assert_eq!(
@@ -131,10 +131,10 @@ fn a_tool_is_called_through_the_bus_and_by_nobody_who_may_not() {
         let reply = server.post("/v1/tools/execute", server.key(), body.clone());
         assert_eq!((reply.status, &*reply.code()), (status, code), "{body}: {}", reply.body);
     };
-    check(call("calculator", json!({ "expression": 1 })), 422, "bad_arguments");
-    check(call("calculator", json!({ "expression": "1/0" })), 502, "tool");
-    check(call("calculator", json!([])), 422, "invalid");
-    check(call("nothing", json!({})), 404, "not_found");
+    check(call("calculator", &json!({ "expression": 1 })), 422, "bad_arguments");
+    check(call("calculator", &json!({ "expression": "1/0" })), 502, "tool");
+    check(call("calculator", &json!([])), 422, "invalid");
+    check(call("nothing", &json!({})), 404, "not_found");
 
     let wanted = json!({ "name": "plain", "subject": "ravi", "roles": ["user"], "scopes": [] });
     let plain = server.post("/v1/auth/tokens", server.key(), wanted).json()["key"].clone();
@@ -142,7 +142,7 @@ fn a_tool_is_called_through_the_bus_and_by_nobody_who_may_not() {
     let names = |key: &str| server.get("/v1/tools", key).body.contains("payment.transfer");
     assert!(names(server.key()) && !names(plain));
     let payment =
-        call("payment.transfer", json!({ "payee": "x", "amount_minor": 1, "reason": "r" }));
+        call("payment.transfer", &json!({ "payee": "x", "amount_minor": 1, "reason": "r" }));
     let reply = server.post("/v1/tools/execute", plain, payment);
     assert_eq!(reply.code(), "not_found");
     assert_eq!(place.booked(), 0);

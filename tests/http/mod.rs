@@ -4,6 +4,7 @@ mod approvals;
 mod ask;
 mod edges;
 mod endings;
+mod retry;
 pub(crate) mod serving;
 
 use std::process::Command;

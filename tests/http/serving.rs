@@ -2,6 +2,7 @@
 //!
 //! The client speaks HTTP/1.0, so that a response ends with its connection.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub(crate) struct Serving {
     address: String,
     /// The administrator's key, if this start has made one.
     key: Option<String>,
+    log: PathBuf,
 }
 
 impl Drop for Serving {
@@ -33,7 +35,10 @@ impl Drop for Serving {
 impl Serving {
     pub(crate) fn start(data: &Path) -> Self {
         let mut command = command_in(data, &["serve", "--listen", "127.0.0.1:0"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).env("GENIE_LOG", "debug");
+        // A file, since nobody reads a pipe while the test goes on.
+        let log = data.with_extension("log");
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        command.stdout(Stdio::piped()).stderr(file).env("GENIE_LOG", "debug");
         let mut child = command.spawn().unwrap();
         let (mut key, mut address) = (None, None);
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -46,7 +51,7 @@ impl Serving {
                 break;
             }
         }
-        Self { child, address: address.unwrap(), key }
+        Self { child, address: address.unwrap(), key, log }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -70,9 +75,8 @@ impl Serving {
 
     /// Waits for the end; gives whether it was in order, and what was logged.
     pub(crate) fn ended(mut self) -> (bool, String) {
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().success(), log)
+        let in_order = self.child.wait().unwrap().success();
+        (in_order, std::fs::read_to_string(&self.log).unwrap())
     }
 
     /// Sends bytes as they are and gives what comes back.
@@ -93,18 +97,16 @@ impl Serving {
 
     fn send(&self, request: &Request<'_>) -> BufReader<TcpStream> {
         let Request { line, key, headers, body } = request;
-        let mut head = format!("{line} HTTP/1.0\r\n");
-        if !key.is_empty() {
-            head.push_str(&format!("authorization: Bearer {key}\r\n"));
-        }
-        for (name, value) in *headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        if !body.is_empty() {
-            head.push_str("content-type: application/json\r\n");
+        let mut lines = vec![format!("{line} HTTP/1.0"), format!("content-length: {}", body.len())];
+        if !key.is_empty() {
+            lines.push(format!("authorization: Bearer {key}"));
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+        if !body.is_empty() {
+            lines.push("content-type: application/json".to_owned());
+        }
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        let head = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
         let mut stream = self.connect();
         stream.write_all(head.as_bytes()).unwrap();
         BufReader::new(stream)
@@ -183,12 +185,15 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        let read = serde_json::from_str(&self.body);
+        assert!(read.is_ok(), "{self:?}");
+        read.unwrap()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
         let line = self.headers.iter().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-        line.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers))
+        assert!(line.is_some(), "no {name} in {:?}", self.headers);
+        line.unwrap()
     }
 
     /// The code of a problem.
@@ -224,7 +229,7 @@ impl Iterator for Events {
             }
             match line.trim_end().split_once(": ") {
                 Some(("id", id)) => event.id = id.parse().ok(),
-                Some(("event", name)) => event.name = name.to_owned(),
+                Some(("event", name)) => event.name.push_str(name),
                 Some(("data", data)) => event.data = serde_json::from_str(data).unwrap(),
                 Some(_) => {}
                 None if event.name.is_empty() => {}
@@ -244,7 +249,7 @@ pub(crate) fn question() -> Value {
 }
 
 /// The body of a tool call.
-pub(crate) fn call(tool: &str, arguments: Value) -> Value {
+pub(crate) fn call(tool: &str, arguments: &Value) -> Value {
     let function = json!({ "name": tool, "arguments": arguments.to_string() });
     json!({ "id": "call_1", "type": "function", "function": function })
 }
@@ -252,7 +257,7 @@ pub(crate) fn call(tool: &str, arguments: Value) -> Value {
 /// The body of a payment that a human must approve.
 pub(crate) fn payment() -> Value {
     let order = json!({ "payee": "Asha Traders", "amount_minor": 2_500_000, "reason": "r" });
-    call("payment.transfer", order)
+    call("payment.transfer", &order)
 }
 
 /// Where a test's server keeps its runs.

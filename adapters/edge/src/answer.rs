@@ -7,14 +7,15 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use genie_core::approval::ApprovalId;
+use genie_core::attempts::Attempt;
 use genie_core::clock::Timestamp;
 use genie_core::failure::Failure;
 use genie_core::ids::RunId;
-use genie_core::journal::Entry;
 use genie_core::journal::chain::Hash;
+use genie_core::journal::{Entry as Recorded, Record};
 use genie_core::outcome::Outcome;
 use genie_core::payload::Body;
-use genie_core::tap::Event;
+use genie_core::tap::{Event, outcome_of};
 use genie_core::{Ask, Running};
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ use crate::body;
 use crate::edge::Edge;
 use crate::error::{Problem, RUN_ID, of_outcome};
 use crate::follow::Follower;
+use crate::retry::{self, Entry};
 
 /// How long the last record of a run may come behind its outcome.
 const END_WAIT: Duration = Duration::from_secs(1);
@@ -52,6 +54,19 @@ pub(crate) struct End {
 }
 
 impl End {
+    /// What the record says, if it is the last of its run.
+    fn of(record: &Record) -> Option<Self> {
+        match &record.entry {
+            Recorded::RunEnd { records, messages, duration_us, .. } => Some(Self {
+                records: *records,
+                messages: *messages,
+                duration_us: *duration_us,
+                head: Some((record.seq, record.hash)),
+            }),
+            _ => None,
+        }
+    }
+
     /// How much it took.
     pub(crate) fn usage(&self) -> Value {
         json!({ "messages": self.messages, "duration_us": self.duration_us })
@@ -64,21 +79,49 @@ impl End {
     }
 }
 
-/// Asks, and waits for the run to halt.
+/// Gets what becomes of a request: of the run that it begins, or of one that it has begun before.
 ///
 /// # Errors
 /// The problem that the caller is told: the request was refused, or the run gave no answer.
 pub(crate) async fn of(
     edge: &Arc<Edge>,
     caller: &Caller,
-    run: RunId,
+    entry: Entry,
     ask: Ask,
-) -> Result<Halt, Problem> {
+) -> Result<(RunId, Halt), Problem> {
+    let (run, attempt) = match entry {
+        Entry::Known(run) => return Ok((run, of_known(edge, caller, run).await?)),
+        Entry::New(run, attempt) => (run, attempt),
+    };
     let mut follower = Follower::of_new(edge.kernel(), &edge.hub, run);
-    let running = edge.kernel().ask(&caller.principal, ask.under(run)).await?;
+    let running = begin(edge, caller, (run, attempt), ask).await?;
+    Ok((run, of_new(&mut follower, run, running).await?))
+}
+
+/// Begins a run.
+///
+/// # Errors
+/// Why it did not begin.
+pub(crate) async fn begin(
+    edge: &Edge,
+    caller: &Caller,
+    (run, attempt): (RunId, Option<Attempt>),
+    ask: Ask,
+) -> Result<Running, Problem> {
+    match edge.kernel().ask(&caller.principal, ask.under(run)).await {
+        Ok(running) => Ok(running),
+        Err(refused) => {
+            retry::refused(edge, attempt).await;
+            Err(refused.into())
+        }
+    }
+}
+
+/// Waits for a run that has just begun to halt.
+async fn of_new(follower: &mut Follower, run: RunId, running: Running) -> Result<Halt, Problem> {
     let mut end = End::default();
     let waiting = {
-        let watch = watch(&mut follower, &mut end);
+        let watch = watch(follower, &mut end);
         tokio::pin!(watch);
         let outcome = outcome(running);
         tokio::pin!(outcome);
@@ -86,7 +129,8 @@ pub(crate) async fn of(
             outcome = &mut outcome => {
                 // A run that leaves the memory tells nobody its outcome; what waits is on record.
                 let gone = matches!(&*outcome, Outcome::Failed { cause: Failure::RunEnded });
-                let waits = if gone { tokio::time::timeout(END_WAIT, &mut watch).await } else { Ok(None) };
+                let patience = if gone { END_WAIT } else { Duration::ZERO };
+                let waits = tokio::time::timeout(patience, &mut watch).await;
                 waits.ok().flatten().ok_or(outcome)
             }
             waiting = &mut watch => match waiting {
@@ -99,14 +143,59 @@ pub(crate) async fn of(
         Ok(halt) => return Ok(halt),
         Err(outcome) => outcome,
     };
-    if let Some(problem) = of_outcome(&outcome, run) {
-        return Err(problem);
+    if end.head.is_none() && matches!(&*outcome, Outcome::Completed { .. }) {
+        let _ = tokio::time::timeout(END_WAIT, watch(follower, &mut end)).await;
     }
-    let Outcome::Completed { answer, .. } = &*outcome else { return Err(Problem::panicked()) };
-    if end.head.is_none() {
-        let _ = tokio::time::timeout(END_WAIT, watch(&mut follower, &mut end)).await;
+    answered(&outcome, run, end)
+}
+
+/// Waits for a run that has begun before, here or elsewhere, to halt.
+async fn of_known(edge: &Arc<Edge>, caller: &Caller, run: RunId) -> Result<Halt, Problem> {
+    let kernel = edge.kernel();
+    let mut follower = Follower::of(kernel, &edge.hub, run);
+    loop {
+        let found = kernel.runs().get(caller.tenant(), run).await?;
+        let status = found.ok_or_else(|| Problem::not_found("run"))?.status;
+        let records = kernel.journal().read_run(run).await?;
+        if let Some((record, end)) = records.iter().rev().find_map(|one| Some((one, End::of(one)?)))
+            && let Some(outcome) = outcome_of(&records)
+        {
+            follower.durable(record).await?;
+            return answered(&outcome, run, end);
+        }
+        let halt = records.iter().rev().find_map(|record| waiting_at(record));
+        if let Some(halt) = halt.filter(|_| &*status == "waiting") {
+            return Ok(halt);
+        }
+        tokio::select! {
+            () = edge.closing.cancelled() => return Err(Problem::stopping().of_run(run)),
+            news = news(&mut follower) => news?,
+        }
     }
-    Ok(Halt::Answered(Answer { body: answer.clone(), end }))
+}
+
+/// Returns once the run may have come to a halt.
+async fn news(follower: &mut Follower) -> Result<(), Problem> {
+    loop {
+        match follower.next().await? {
+            None => return Err(Problem::stopping()),
+            Some(Event::Recorded(record))
+                if End::of(&record).is_some() || waiting_at(&record).is_some() =>
+            {
+                return Ok(());
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn answered(outcome: &Outcome, run: RunId, end: End) -> Result<Halt, Problem> {
+    match outcome {
+        Outcome::Completed { answer, .. } => {
+            Ok(Halt::Answered(Answer { body: answer.clone(), end }))
+        }
+        outcome => Err(of_outcome(outcome, run).unwrap_or_else(Problem::panicked)),
+    }
 }
 
 async fn outcome(running: Running) -> Arc<Outcome> {
@@ -118,22 +207,23 @@ async fn watch(follower: &mut Follower, end: &mut End) -> Option<Halt> {
     loop {
         let Ok(Some(event)) = follower.next().await else { return None };
         let Event::Recorded(record) = event else { continue };
-        match &record.entry {
-            Entry::RunWaiting { wake_at, approvals, .. } if !approvals.is_empty() => {
-                let (wake_at, approvals) = (*wake_at, approvals.clone());
-                return Some(Halt::Waiting { wake_at, approvals });
-            }
-            Entry::RunEnd { records, messages, duration_us, .. } => {
-                *end = End {
-                    records: *records,
-                    messages: *messages,
-                    duration_us: *duration_us,
-                    head: Some((record.seq, record.hash)),
-                };
-                return None;
-            }
-            _ => {}
+        if let Some(halt) = waiting_at(&record) {
+            return Some(halt);
         }
+        if let Some(last) = End::of(&record) {
+            *end = last;
+            return None;
+        }
+    }
+}
+
+/// What the run waits for, if the record says that it waits for a human.
+fn waiting_at(record: &Record) -> Option<Halt> {
+    match &record.entry {
+        Recorded::RunWaiting { wake_at, approvals, .. } if !approvals.is_empty() => {
+            Some(Halt::Waiting { wake_at: *wake_at, approvals: approvals.clone() })
+        }
+        _ => None,
     }
 }
 

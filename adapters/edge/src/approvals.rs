@@ -136,7 +136,7 @@ pub(crate) async fn decide(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
-    Json(decided): Json<Decided>,
+    Json(decided, _): Json<Decided>,
 ) -> Result<Response, Problem> {
     let choice = decided.choice()?;
     if decided.reason.chars().count() > REASON_LEN_MAX {

@@ -6,6 +6,7 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use genie_core::Ask;
+use genie_core::journal::chain::Hash;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,6 +18,7 @@ use crate::error::Problem;
 use crate::events::{self, Reader, Until};
 use crate::follow::Follower;
 use crate::request;
+use crate::retry::{self, Entry};
 use crate::view::Sight;
 
 /// Most characters of a question.
@@ -49,15 +51,15 @@ pub(crate) async fn ask(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     headers: HeaderMap,
-    Json(asked): Json<Asked>,
+    Json(asked, digest): Json<Asked>,
 ) -> Result<Response, Problem> {
     let streams = asked.stream || body::accepts(&headers, "text/event-stream");
     if streams {
-        return streamed(&edge, &caller, &headers, asked).await;
+        return streamed(&edge, &caller, &headers, (asked, digest)).await;
     }
     let ask = request_of(&edge, &headers, asked)?;
-    let run = edge.run_id();
-    let halt = Box::pin(answer::of(&edge, &caller, run, ask)).await?;
+    let entry = retry::enter(&edge, &caller, &headers, digest).await?;
+    let (run, halt) = Box::pin(answer::of(&edge, &caller, entry, ask)).await?;
     Ok(match halt {
         Halt::Waiting { wake_at, approvals } => {
             answer::waiting(run, (wake_at, &approvals), json!({}))
@@ -81,21 +83,27 @@ pub(crate) async fn ask_stream(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     headers: HeaderMap,
-    Json(asked): Json<Asked>,
+    Json(asked, digest): Json<Asked>,
 ) -> Result<Response, Problem> {
-    streamed(&edge, &caller, &headers, asked).await
+    streamed(&edge, &caller, &headers, (asked, digest)).await
 }
 
 async fn streamed(
     edge: &Arc<Edge>,
     caller: &Caller,
     headers: &HeaderMap,
-    asked: Asked,
+    (asked, digest): (Asked, Hash),
 ) -> Result<Response, Problem> {
-    let (ask, run) = (request_of(edge, headers, asked)?, edge.run_id());
-    let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
-    // The run goes on if the client leaves; its events can be read again.
-    drop(edge.kernel().ask(&caller.principal, ask.under(run)).await?);
+    let ask = request_of(edge, headers, asked)?;
+    let (run, follower) = match retry::enter(edge, caller, headers, digest).await? {
+        Entry::Known(run) => (run, Follower::of(edge.kernel(), &edge.hub, run)),
+        Entry::New(run, attempt) => {
+            let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
+            // The run goes on if the client leaves; its events can be read again.
+            drop(answer::begin(edge, caller, (run, attempt), ask).await?);
+            (run, follower)
+        }
+    };
     let sight = Sight::of(caller.identity());
     let response = events::stream(edge, follower, Reader { run, sight, until: Until::Halt });
     Ok(answer::of_run(response, run))

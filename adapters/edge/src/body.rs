@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use genie_core::journal::chain::Hash;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
@@ -16,8 +17,8 @@ use uuid::Uuid;
 use crate::edge::Edge;
 use crate::error::Problem;
 
-/// A JSON body.
-pub(crate) struct Json<T>(pub(crate) T);
+/// A JSON body, with the hash of the path and the bytes that it came as.
+pub(crate) struct Json<T>(pub(crate) T, pub(crate) Hash);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
     type Rejection = Problem;
@@ -27,6 +28,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
             return Err(Problem::content_type());
         }
         let limits = &edge.options.limits;
+        let path = request.uri().path().to_owned();
         let body = read(request.into_body(), limits.body_bytes_max);
         let read = tokio::time::timeout(limits.body_timeout, body).await;
         let bytes = read.map_err(|_| Problem::too_slow())??;
@@ -35,7 +37,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
             let _: IgnoredAny = parsed(&bytes)?;
             return Err(Problem::invalid("", "the body is not a JSON object"));
         }
-        parsed(&bytes).map(Self)
+        let digest = Hash::of(&[path.as_bytes(), b"\n", &bytes].concat());
+        parsed(&bytes).map(|body| Self(body, digest))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use genie_core::attempts::Attempts;
 use genie_core::audit::receipts::Receipts;
 use genie_core::clock::{Clock, Timestamp};
 use genie_core::identity::Keys;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::Question;
 use crate::hub::Hub;
 use crate::metrics::Counters;
+use crate::retry;
 use crate::tools::Requested;
 
 /// The bounds of the edge.
@@ -46,6 +48,8 @@ pub struct Options {
     pub admit: Arc<dyn Fn(Identity) -> Principal + Send + Sync>,
     /// Who may come in.
     pub keys: Arc<dyn Keys>,
+    /// What clients have asked under keys of their own.
+    pub attempts: Arc<dyn Attempts>,
     /// Where receipts come from; `None` if nothing is signed.
     pub receipts: Option<Arc<dyn Receipts>>,
     /// The time of day.
@@ -79,14 +83,16 @@ impl Edge {
     pub(crate) fn new(options: Options) -> Arc<Self> {
         let tasks = Tasks::default();
         let hub = Hub::start(&options.kernel, &tasks);
-        Arc::new(Self {
+        let edge = Arc::new(Self {
             options,
             hub,
             counters: Counters::default(),
             tasks,
             closing: CancellationToken::new(),
             draining: AtomicBool::new(false),
-        })
+        });
+        edge.tasks.spawn(retry::forget(edge.clone()));
+        edge
     }
 
     pub(crate) fn kernel(&self) -> &Kernel {

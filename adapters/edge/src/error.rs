@@ -109,6 +109,18 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, "it is too late", detail)
     }
 
+    /// A request whose twin is just being taken.
+    pub(crate) fn in_progress() -> Self {
+        let detail = "the same request is just being taken; send it again in a moment";
+        let problem = Self::conflict("in_progress", detail);
+        Self { retry_after_s: Some(1), ..problem }
+    }
+
+    /// A process that stops before it has the answer.
+    pub(crate) fn stopping() -> Self {
+        Self::later("draining", "the installation stops; the run goes on afterwards", 5)
+    }
+
     pub(crate) fn panicked() -> Self {
         let detail = "the handler of the request failed; it is in the log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", detail)
@@ -217,6 +229,12 @@ impl From<genie_core::approval::Error> for Problem {
     }
 }
 
+impl From<genie_core::attempts::Error> for Problem {
+    fn from(error: genie_core::attempts::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 impl From<genie_core::identity::Error> for Problem {
     fn from(error: genie_core::identity::Error) -> Self {
         Self::unavailable(&error)
@@ -267,9 +285,7 @@ pub(crate) fn of_outcome(outcome: &Outcome, run: RunId) -> Option<Problem> {
             Problem::denied(denied)
         }
         // Its process is stopping; the run stays on record and goes on in the next.
-        Outcome::Failed { cause: Failure::RunEnded } => {
-            Problem::later("draining", "the installation stops; the run goes on afterwards", 5)
-        }
+        Outcome::Failed { cause: Failure::RunEnded } => Problem::stopping(),
         Outcome::Failed { cause } => of_failure(cause),
         Outcome::Cancelled { reason } => {
             let detail = format!("the run was cancelled: {reason}");

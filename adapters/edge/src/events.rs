@@ -1,8 +1,8 @@
 //! Events of a run as server-sent events: from the journal, then live, without gap or repetition.
 //!
 //! `id` is the number of the record in the journal; a client that comes back with it as
-//! `Last-Event-ID` goes on behind it. A client that does not take its events is let go, and may come
-//! back the same way.
+//! `Last-Event-ID` goes on behind it. A client that does not take its events is let go, and may
+//! come back the same way.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -162,7 +162,7 @@ impl Wanted {
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
-    Json(wanted): Json<Wanted>,
+    Json(wanted, _): Json<Wanted>,
 ) -> Result<Response, Problem> {
     check_name("name", &wanted.name)?;
     let (now, name) = (edge.now(), wanted.name.as_str().into());

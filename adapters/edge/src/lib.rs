@@ -22,6 +22,7 @@ mod metrics;
 mod page;
 mod receipts;
 mod request;
+mod retry;
 mod rights;
 mod router;
 mod runs;

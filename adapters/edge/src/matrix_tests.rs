@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use genie_core::approval::MemoryApprovals;
+use genie_core::attempts::MemoryAttempts;
 use genie_core::blob::MemoryBlobs;
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::identity::{Credential, Key, Keys, MemoryKeys};
@@ -52,9 +53,7 @@ impl Agent for Echo {
 
     async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
         let Word(word) = message.decode()?;
-        if word == "panic" {
-            panic!("as asked");
-        }
+        assert!(word != "panic", "as asked");
         Ok(cx.reply(&Word(word)).await?)
     }
 }
@@ -123,6 +122,7 @@ impl Desk {
             kernel,
             admit: Arc::new(move |identity| authority.admit(identity)),
             keys: keys.clone(),
+            attempts: Arc::new(MemoryAttempts::default()),
             receipts: None,
             clock: clock.clone(),
             ids: ids.clone(),

@@ -19,6 +19,7 @@ use crate::auth::Known;
 use crate::body::{self, Json};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::retry;
 
 /// Most characters of a call's id.
 const CALL_ID_LEN_MAX: usize = 128;
@@ -109,7 +110,7 @@ pub(crate) async fn execute(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     headers: HeaderMap,
-    Json(call): Json<Call>,
+    Json(call, digest): Json<Call>,
 ) -> Result<Response, Problem> {
     let (id, requested) = call.check()?;
     let mut specs = edge.kernel().tools().specs();
@@ -118,8 +119,8 @@ pub(crate) async fn execute(
         return Err(Problem::not_found("tool"));
     }
     let ask = labelled(&edge, &headers, (edge.options.execute)(requested));
-    let run = edge.run_id();
-    let halt = Box::pin(answer::of(&edge, &caller, run, ask)).await?;
+    let entry = retry::enter(&edge, &caller, &headers, digest).await?;
+    let (run, halt) = Box::pin(answer::of(&edge, &caller, entry, ask)).await?;
     Ok(match halt {
         Halt::Waiting { wake_at, approvals } => {
             answer::waiting(run, (wake_at, &approvals), json!({ "tool_call_id": id }))

@@ -6,6 +6,7 @@
 //! tables directly; a query is written once for both databases unless they differ in it ([`pool`]).
 
 mod approvals;
+mod attempts;
 mod blobs;
 mod checkpoints;
 mod evidence;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genie_core::approval::Approvals;
+use genie_core::attempts::Attempts;
 use genie_core::blob::Blobs;
 use genie_core::identity::Keys;
 use genie_core::journal::Journal;
@@ -17,6 +18,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::SqlitePool;
 
 use crate::approvals::StoredApprovals;
+use crate::attempts::StoredAttempts;
 use crate::blobs::StoredBlobs;
 use crate::checkpoints::Checkpoints;
 use crate::identity::StoredKeys;
@@ -166,6 +168,8 @@ pub struct Opened {
     pub approvals: Arc<dyn Approvals>,
     /// Large content.
     pub blobs: Arc<dyn Blobs>,
+    /// What clients have asked under keys of their own.
+    pub attempts: Arc<dyn Attempts>,
     /// Who may come in.
     pub keys: Arc<dyn Keys>,
     /// What an auditor needs.
@@ -336,6 +340,7 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
         journal: Arc::new(StoredJournal { pools: pools.clone(), chain }),
         runs: Arc::new(StoredRuns { pools: pools.clone(), owner: owner.clone(), poll_every }),
         approvals: Arc::new(StoredApprovals { pools: pools.clone() }),
+        attempts: Arc::new(StoredAttempts { pools: pools.clone() }),
         keys: Arc::new(StoredKeys { pools: pools.clone() }),
         blobs: Arc::new(StoredBlobs::new(pools, queue, cache)),
         checkpoints,

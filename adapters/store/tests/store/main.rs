@@ -11,6 +11,7 @@
 )]
 
 mod approvals;
+mod attempts;
 mod blobs;
 mod faults;
 mod identity;

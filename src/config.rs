@@ -69,6 +69,7 @@ impl Http {
             header_bytes_max: 8_192,
             header_timeout: short,
             body_timeout: short,
+            requests_per_minute_max: 1,
             heartbeat: short,
             stall: short,
         };

@@ -47,6 +47,7 @@ pub(super) struct HttpTable {
     pub(super) header_bytes_max: Option<HeaderBytes>,
     pub(super) header_timeout: Option<Lasting>,
     pub(super) body_timeout: Option<Lasting>,
+    pub(super) requests_per_minute_max: Option<Count<1_000_000>>,
     pub(super) heartbeat: Option<Lasting>,
     pub(super) stall: Option<Lasting>,
 }
@@ -111,6 +112,8 @@ impl HttpTable {
         set(&mut limits.header_bytes_max, self.header_bytes_max.map(|bytes| bytes.0));
         set(&mut limits.header_timeout, lasting(self.header_timeout));
         set(&mut limits.body_timeout, lasting(self.body_timeout));
+        let quota = self.requests_per_minute_max.and_then(|count| u32::try_from(count.0).ok());
+        set(&mut limits.requests_per_minute_max, quota);
         set(&mut limits.heartbeat, lasting(self.heartbeat));
         set(&mut limits.stall, lasting(self.stall));
     }

@@ -6,14 +6,16 @@ use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use genie_core::identity::{Credential, Key};
 use genie_core::journal::chain::Hash;
 use genie_core::principal::{Identity, Principal};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::pace;
 use crate::rights::Right;
 
 /// Who calls, from a key that was checked.
@@ -49,13 +51,29 @@ pub(crate) struct Gate {
 /// Lets a request through to its route, or not.
 pub(crate) async fn pass(
     State(gate): State<Gate>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     if gate.right == Some(Right::Open) {
         return Ok(next.run(request).await);
     }
     let caller = known(&gate.edge, request.headers()).await?;
+    let standing = gate.edge.paces.take(caller.key.id, Instant::now());
+    let passed = match standing.wait {
+        Some(wait) => Err(Problem::too_fast(pace::seconds(wait))),
+        None => admitted(&gate, caller, request, next).await,
+    };
+    let mut response = passed.into_response();
+    standing.tell(response.headers_mut());
+    Ok(response)
+}
+
+async fn admitted(
+    gate: &Gate,
+    caller: Caller,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     if !gate.right.is_some_and(|right| right.is_given_to(caller.identity())) {
         return Err(Problem::forbidden("none of the roles of your key may do this"));
     }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::Question;
 use crate::hub::Hub;
 use crate::metrics::Counters;
+use crate::pace::Paces;
 use crate::retry;
 use crate::tools::Requested;
 
@@ -34,6 +35,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest time for a request's body to come.
     pub body_timeout: Duration,
+    /// Most requests of one key in a minute.
+    pub requests_per_minute_max: u32,
     /// How often a stream without events says that it is alive.
     pub heartbeat: Duration,
     /// How long a client may leave an event of its stream untaken.
@@ -73,6 +76,7 @@ pub(crate) struct Edge {
     pub(crate) options: Options,
     pub(crate) hub: Hub,
     pub(crate) counters: Counters,
+    pub(crate) paces: Paces,
     pub(crate) tasks: Tasks,
     /// Streams end when this is cancelled.
     pub(crate) closing: CancellationToken,
@@ -83,8 +87,10 @@ impl Edge {
     pub(crate) fn new(options: Options) -> Arc<Self> {
         let tasks = Tasks::default();
         let hub = Hub::start(&options.kernel, &tasks);
+        let paces = Paces::new(options.limits.requests_per_minute_max);
         let edge = Arc::new(Self {
             options,
+            paces,
             hub,
             counters: Counters::default(),
             tasks,

@@ -109,6 +109,13 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, "it is too late", detail)
     }
 
+    /// A key that asks faster than it may.
+    pub(crate) fn too_fast(seconds: u64) -> Self {
+        let detail = format!("this key has used up its requests; wait {seconds} s");
+        let problem = Self::later("rate_limited", detail, seconds);
+        Self { status: StatusCode::TOO_MANY_REQUESTS, ..problem }
+    }
+
     /// A request whose twin is just being taken.
     pub(crate) fn in_progress() -> Self {
         let detail = "the same request is just being taken; send it again in a moment";

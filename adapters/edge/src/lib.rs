@@ -19,6 +19,7 @@ mod health;
 mod hub;
 mod keys;
 mod metrics;
+mod pace;
 mod page;
 mod receipts;
 mod request;

@@ -96,6 +96,10 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
+        Self::with_quota(10_000).await
+    }
+
+    async fn with_quota(requests_per_minute_max: u32) -> Self {
         let journal = Arc::new(MemoryJournal::keeping(10_000));
         let (clock, ids) = (
             Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_000_000_000_000))),
@@ -136,6 +140,7 @@ impl Desk {
                 header_bytes_max: 8_192,
                 header_timeout: Duration::from_secs(1),
                 body_timeout: Duration::from_secs(1),
+                requests_per_minute_max,
                 heartbeat: Duration::from_secs(15),
                 stall: Duration::from_secs(30),
             },
@@ -379,4 +384,25 @@ async fn a_key_never_exceeds_its_maker() {
     assert_eq!(desk.send(&Method::GET, "/v1/agents", Some(ravi), "").await.status, 200);
     assert_eq!(desk.send(&Method::DELETE, &path, Some(&admin), "").await.status, 204);
     assert_eq!(desk.send(&Method::GET, "/v1/agents", Some(ravi), "").await.status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_asks_too_fast_waits_and_no_other_does() {
+    let desk = Desk::with_quota(2).await;
+    let (asha, ravi) = (
+        desk.key("acme", &["user"], Fate::Good).await,
+        desk.key("acme", &["user"], Fate::Good).await,
+    );
+    let me = async |key: &str| desk.send(&Method::GET, "/v1/auth/me", Some(key), "").await;
+    assert_eq!((me(&asha).await.status.as_u16(), me(&asha).await.status.as_u16()), (200, 200));
+    let third = me(&asha).await;
+    assert_eq!((third.status.as_u16(), third.code()), (429, "rate_limited"));
+    assert_eq!(me(&ravi).await.status, 200);
+    // Nothing is counted for whoever has no key, and nothing is kept of them.
+    for _ in 0..5 {
+        let wrong = desk.send(&Method::GET, "/v1/auth/me", Some("gk_"), "").await;
+        assert_eq!(wrong.status, 401);
+    }
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(me(&asha).await.status, 200);
 }

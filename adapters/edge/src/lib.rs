@@ -32,7 +32,11 @@ mod tools;
 mod view;
 
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod matrix_tests;
+#[cfg(test)]
+mod stream_tests;
 
 pub use ask::Question;
 pub use edge::{Limits, Options};

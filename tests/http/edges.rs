@@ -1,5 +1,8 @@
 //! What a server does with requests that are wrong: it says so, and goes on.
 
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
 use super::serving::Place;
 
 #[test]
@@ -45,6 +48,43 @@ fn garbage_is_refused_and_harms_nobody() {
         401
     );
     assert_eq!(server.get("/health", "").status, 200);
+}
+
+#[test]
+fn the_slow_and_the_many_wait_or_are_let_go() {
+    let place = Place::new();
+    let settings = "[http]\nconnections_max = 2\nheader_timeout = \"300ms\"\n\
+                    body_timeout = \"300ms\"\nrequests_per_minute_max = 3\n";
+    let server = place.start_with(settings);
+    // Two that say nothing take both places; whoever comes next is served once they are let go.
+    let silent = [server.connect(), server.connect()];
+    let began = Instant::now();
+    assert_eq!(server.get("/health", "").status, 200);
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    drop(silent);
+    let slow = format!(
+        "POST /v1/ask HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        server.key()
+    );
+    let mut stream = server.connect();
+    stream.write_all(slow.as_bytes()).unwrap();
+    let mut answer = [0; 4_096];
+    let read = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    drop(stream);
+    // The slow one was counted, too.
+    assert_eq!(
+        server.get("/v1/auth/me", server.key()).header("ratelimit-policy"),
+        "\"key\";q=3;w=60"
+    );
+    let last = server.get("/v1/auth/me", server.key());
+    assert!(last.header("ratelimit").starts_with("\"key\";r=0;t="), "{last:?}");
+    let over = server.get("/v1/auth/me", server.key());
+    assert_eq!((over.status, &*over.code()), (429, "rate_limited"));
+    let wait: u64 = over.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
 }
 
 #[test]

@@ -33,8 +33,9 @@ impl Drop for Serving {
 }
 
 impl Serving {
-    pub(crate) fn start(data: &Path) -> Self {
-        let mut command = command_in(data, &["serve", "--listen", "127.0.0.1:0"]);
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
+        let mut command = command_in(data, &arguments);
         // A file, since nobody reads a pipe while the test goes on.
         let log = data.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
@@ -89,7 +90,7 @@ impl Serving {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
@@ -277,7 +278,12 @@ impl Place {
     }
 
     pub(crate) fn start(&self) -> Serving {
-        Serving::start(&self.data())
+        Serving::start(&self.data(), &[])
+    }
+
+    /// Starts a server under these settings.
+    pub(crate) fn start_with(&self, settings: &str) -> Serving {
+        Serving::start(&self.data(), &["--config", &self.write("genie.toml", settings)])
     }
 
     /// How many payments the bank has booked.

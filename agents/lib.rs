@@ -3,6 +3,7 @@
 //! Adding an agent takes a file, its `mod` line and its line in [`ALL`]; an agent that is declared
 //! but not listed does not compile.
 
+pub mod assistant;
 pub mod demo;
 pub mod finance;
 
@@ -26,6 +27,7 @@ pub const ALL: &[&dyn Agent] = &[
     &finance::reporter::Reporter,
     &finance::fallback::Fallback,
     &finance::auditor::Auditor,
+    &assistant::tool_executor::ToolExecutor,
 ];
 
 /// The agents of `genie run --demo`.

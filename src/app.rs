@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use genie_core::Agent;
 use genie_core::approval::{Approvals, MemoryApprovals};
+use genie_core::attempts::{Attempts, MemoryAttempts};
+use genie_core::audit::receipts::Receipts;
 use genie_core::blob::{Blobs, MemoryBlobs};
+use genie_core::identity::{Keys, MemoryKeys};
 use genie_core::journal::Journal;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
@@ -19,8 +22,9 @@ use genie_core::runs::{MemoryRuns, Runs};
 use genie_core::tasks::Tasks;
 use genie_core::tool::Tool;
 use genie_store::{Mode, Opened};
-use genie_tools::PaymentTransfer;
+use genie_tools::{Calculator, ClockNow, PaymentTransfer};
 
+use crate::auditor::receipts::Signed;
 use crate::auditor::{self, keys::KeyFile};
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
@@ -56,6 +60,8 @@ struct Ports {
     runs: Arc<dyn Runs>,
     approvals: Arc<dyn Approvals>,
     blobs: Arc<dyn Blobs>,
+    attempts: Arc<dyn Attempts>,
+    keys: Arc<dyn Keys>,
     store: Option<Opened>,
 }
 
@@ -69,6 +75,8 @@ impl Ports {
                 journal,
                 approvals: Arc::new(MemoryApprovals::default()),
                 blobs: Arc::new(MemoryBlobs::default()),
+                attempts: Arc::new(MemoryAttempts::default()),
+                keys: Arc::new(MemoryKeys::default()),
                 store: None,
             });
         };
@@ -84,6 +92,8 @@ impl Ports {
             runs: store.runs.clone(),
             approvals: store.approvals.clone(),
             blobs: store.blobs.clone(),
+            attempts: store.attempts.clone(),
+            keys: store.keys.clone(),
             store: Some(store),
         })
     }
@@ -107,10 +117,12 @@ pub struct App {
 }
 
 impl App {
-    /// Begins with a configuration and the built-in policies.
+    /// Begins with a configuration, the built-in policies and the tools without effects.
     #[must_use]
     pub fn build(config: Config) -> Self {
-        Self { config, agents: Vec::new(), tools: Vec::new(), policies: Vec::new() }
+        let tools: Vec<Arc<dyn Tool>> =
+            vec![Arc::new(Calculator), Arc::new(ClockNow::by(Arc::new(SystemClock)))];
+        Self { config, agents: Vec::new(), tools, policies: Vec::new() }
     }
 
     /// Adds agents.
@@ -176,9 +188,14 @@ impl App {
         .await?;
         let tasks = Tasks::default();
         let auditor = ports.store.as_ref().and_then(|store| audit(&self.config, store, &tasks));
+        let receipts = ports.store.as_ref().zip(auditor.clone());
+        let receipts = receipts.map(|(store, auditor)| {
+            Arc::new(Signed { store: store.checkpoints.clone(), auditor }) as Arc<dyn Receipts>
+        });
+        let (attempts, keys) = (ports.attempts, ports.keys);
         let store = Mutex::new(ports.store);
         let drain = self.config.limits.drain;
-        Ok(Running { kernel, authority, store, auditor, tasks, drain })
+        Ok(Running { kernel, authority, attempts, keys, receipts, store, auditor, tasks, drain })
     }
 
     /// The policies in force: the built-in checks, the rules, and those that were added.
@@ -223,6 +240,9 @@ fn audit(config: &Config, store: &Opened, tasks: &Tasks) -> Option<auditor::Hand
 pub struct Running {
     kernel: Kernel,
     authority: Authority,
+    attempts: Arc<dyn Attempts>,
+    keys: Arc<dyn Keys>,
+    receipts: Option<Arc<dyn Receipts>>,
     store: Mutex<Option<Opened>>,
     auditor: Option<auditor::Handle>,
     tasks: Tasks,
@@ -242,6 +262,24 @@ impl Running {
         self.authority.admit(identity)
     }
 
+    /// What clients have asked under keys of their own.
+    #[must_use]
+    pub fn attempts(&self) -> &Arc<dyn Attempts> {
+        &self.attempts
+    }
+
+    /// Who may come in over a network.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<dyn Keys> {
+        &self.keys
+    }
+
+    /// Where receipts come from; `None` if nothing is signed.
+    #[must_use]
+    pub fn receipts(&self) -> Option<Arc<dyn Receipts>> {
+        self.receipts.clone()
+    }
+
     /// Whether runs outlive this process.
     #[must_use]
     pub fn keeps_runs(&self) -> bool {
@@ -251,7 +289,19 @@ impl Running {
     /// Lets runs end and stops. What has not ended by then is cancelled, or, if a database keeps
     /// it, left for the next process. Returns how many runs were left.
     pub async fn drain(&self) -> usize {
-        let left = self.kernel.drain().await;
+        let left = self.stop().await;
+        self.finish().await;
+        left
+    }
+
+    /// The first half of [`Self::drain`]: no run is admitted or at work after it, and all that is
+    /// on record can still be read.
+    pub async fn stop(&self) -> usize {
+        self.kernel.drain().await
+    }
+
+    /// The second half: signs the end of the log and closes the database.
+    pub async fn finish(&self) {
         if let Some(auditor) = &self.auditor {
             // What could not be written by now is not signed.
             let durable = self.kernel.journal().durable(self.kernel.head().seq);
@@ -267,6 +317,5 @@ impl Running {
         {
             tracing::error!(%error, "some records could not be written");
         }
-        left
     }
 }

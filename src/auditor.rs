@@ -11,6 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod proofs;
+pub(crate) mod receipts;
 mod records;
 
 use std::sync::Arc;

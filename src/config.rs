@@ -4,6 +4,7 @@
 //! Reading files over the defaults is here; what a file may say is in `config/file.rs`.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +54,35 @@ pub struct Config {
     pub user_clearance: Clearance,
     /// The bounds.
     pub limits: Limits,
+    /// The HTTP interface.
+    pub http: Http,
+}
+
+/// The settings of the HTTP interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its bounds.
+    pub limits: genie_edge::Limits,
+}
+
+impl Http {
+    /// As strict as possible, for what the reference does not say.
+    fn strict() -> Self {
+        let short = Duration::from_secs(1);
+        let limits = genie_edge::Limits {
+            connections_max: 1,
+            body_bytes_max: 1,
+            header_bytes_max: 8_192,
+            header_timeout: short,
+            body_timeout: short,
+            requests_per_minute_max: 1,
+            heartbeat: short,
+            stall: short,
+        };
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), limits }
+    }
 }
 
 /// Where the key is that the keys of personal data are wrapped with.
@@ -82,6 +112,7 @@ impl Default for Config {
             home_region: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
             limits: Limits::default(),
+            http: Http::strict(),
         };
         if let Ok(reference) = toml::from_str::<File>(REFERENCE) {
             reference.apply(&mut config);
@@ -271,6 +302,7 @@ mod tests {
         assert!(file.user_clearance.ceiling.is_some() && file.user_clearance.categories.is_some());
         // The debug form lists every field, so that a new limit cannot be forgotten here.
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);
+        assert!(!format!("{:?}", file.http).contains("None"), "{:?}", file.http);
 
         let config = Config::default();
         assert_eq!(config.limits, Limits::default());

@@ -20,23 +20,23 @@ fn tables_come_are_shown_and_go_when_one_says_so() {
     );
     assert!(genie(&["db", "migrate"]).stdout.ends_with("is up to date\n"));
     assert_eq!(genie(&["db", "migrate", "--json"]).json()["done"].as_array().unwrap().len(), 0);
-    assert!(genie(&["db", "status"]).stdout.contains("0001 journal  applied"));
+    assert!(genie(&["db", "status"]).stdout.contains("0003 identity  applied"));
     assert_eq!(genie(&["db", "status", "--json"]).json()["up_to_date"], true);
 
     assert_eq!(genie(&["run", "--quiet"]).code, 0);
-    let asked = genie(&["db", "revert"]);
+    let asked = genie(&["db", "revert", "9"]);
     assert_eq!((asked.code, asked.stdout.as_str()), (2, ""));
     assert!(asked.complaint().contains("0002 sealing"), "{}", asked.stderr);
     assert!(asked.complaint().contains("say `--yes`"), "{}", asked.stderr);
     assert_eq!(genie(&["audit", "verify"]).code, 0, "nothing is taken back yet");
 
     // What is sealed is not left behind where nobody could read it.
-    let kept = genie(&["db", "revert", "--yes"]);
+    let kept = genie(&["db", "revert", "2", "--yes"]);
     assert_eq!(kept.code, 2, "{}", kept.stdout);
     assert!(kept.complaint().contains("are sealed or erased"), "{}", kept.stderr);
     assert_eq!(genie(&["audit", "verify"]).code, 0, "nothing is taken back yet");
 
-    let gone = genie(&["db", "revert", "2", "--yes"]);
+    let gone = genie(&["db", "revert", "9", "--yes"]);
     assert_eq!(gone.code, 0, "{}", gone.stderr);
     assert!(gone.stdout.contains("taken back in"), "{}", gone.stdout);
     assert!(gone.stdout.contains("0001 journal"), "{}", gone.stdout);

@@ -17,6 +17,7 @@ mod db;
 mod durable;
 mod examples;
 mod finance;
+mod http;
 mod inputs;
 mod new;
 mod policy;

@@ -182,6 +182,7 @@ fn declared(line: &str) -> Option<&str> {
 #[test]
 fn every_file_is_part_of_its_crate() {
     let crates = [
+        ("adapters/edge/src", "adapters/edge/src/lib.rs"),
         ("adapters/store/src", "adapters/store/src/lib.rs"),
         ("adapters/store/tests/store", "adapters/store/tests/store/main.rs"),
         ("adapters/tools/src", "adapters/tools/src/lib.rs"),
@@ -316,4 +317,19 @@ fn every_setting_is_in_the_reference_with_its_meaning() {
         before = line;
     }
     assert_none(&broken, "write it into config/genie.toml with default, unit and meaning");
+}
+
+#[test]
+fn every_route_is_in_the_document_of_the_http_interface() {
+    let (router, document) = (read("adapters/edge/src/router.rs"), read("docs/http.md"));
+    let rows = router.lines().filter_map(|line| line.trim().strip_prefix("route(Method::"));
+    let routes = rows.filter_map(|row| {
+        let (method, rest) = row.split_once(", \"")?;
+        Some(format!("`{method} {}`", rest.split_once('"')?.0))
+    });
+    let routes: Vec<String> = routes.collect();
+    assert!(routes.len() > 10, "{routes:?}");
+    let missing: Vec<String> =
+        routes.into_iter().filter(|route| !document.contains(route)).collect();
+    assert_none(&missing, "say in docs/http.md what these do");
 }

@@ -45,9 +45,15 @@ const PIPELINE_WAIT: Duration = Duration::from_secs(20);
 /// `statement` is the bank's CSV file as it came.
 #[must_use]
 pub fn ask(question: &str, statement: Vec<u8>) -> Ask {
+    ask_of("supervisor", question, statement)
+}
+
+/// The same request to another agent that takes questions.
+#[must_use]
+pub fn ask_of(agent: &str, question: &str, statement: Vec<u8>) -> Ask {
     let payload =
         messages::Question { question: question.to_owned(), statement: Blob::of(&statement) };
-    Ask::new("supervisor", &payload).with_content(statement)
+    Ask::new(agent, &payload).with_content(statement)
 }
 
 /// The gathered payload of a kind, or the failure that kept it away.

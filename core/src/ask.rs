@@ -52,6 +52,7 @@ pub struct Ask {
     pub(crate) content: Vec<(Blob, Arc<[u8]>)>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) trace_id: Option<u128>,
+    pub(crate) run_id: Option<RunId>,
 }
 
 impl Ask {
@@ -76,6 +77,7 @@ impl Ask {
             content: Vec::new(),
             deadline: None,
             trace_id: None,
+            run_id: None,
         }
     }
 
@@ -98,6 +100,14 @@ impl Ask {
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Starts the run under an id that whoever asks has made for it, fresh, so that they can look
+    /// out for its events before there are any.
+    #[must_use]
+    pub fn under(mut self, run: RunId) -> Self {
+        self.run_id = Some(run);
         self
     }
 

@@ -231,7 +231,7 @@ impl Kernel {
         let agent = self.check(principal, &ask)?;
         self.admit()?;
         let now = shared.clock.now();
-        let run_id = RunId(shared.ids.uuid(now));
+        let run_id = ask.run_id.unwrap_or_else(|| RunId(shared.ids.uuid(now)));
         let lasts = ask
             .deadline
             .map_or(shared.limits.run_deadline, |asked| asked.min(shared.limits.run_deadline));
@@ -321,6 +321,9 @@ impl Kernel {
         let bound = self.shared.limits.blob_bytes_max;
         if ask.content.iter().any(|(_, content)| content.len() > bound) {
             return Err(Refused::Invalid(format!("content exceeds the {bound} bytes allowed")));
+        }
+        if ask.run_id.is_some_and(|run| self.shared.runs.contains_key(&run)) {
+            return Err(Refused::Invalid("the id of the run is taken".to_owned()));
         }
         let registry = &self.shared.registry;
         let found =

@@ -48,6 +48,8 @@ pub struct Summary {
 /// Which runs to list, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
+    /// Only those that this subject asked for.
+    pub subject: Option<String>,
     /// Only those with this status word.
     pub status: Option<String>,
     /// Only those that started before this one.

@@ -116,6 +116,8 @@ pub struct AgentSpec {
     pub collects: Vec<KindSpec>,
     /// Tools that it may call.
     pub tools: Vec<&'static str>,
+    /// Whether it may call any tool that whoever asked may call.
+    pub every_tool: bool,
     /// How much harm it can do.
     pub risk: Risk,
     /// The agent that gets the message if this one fails.
@@ -150,6 +152,7 @@ impl AgentSpec {
             emits: Vec::new(),
             collects: Vec::new(),
             tools: Vec::new(),
+            every_tool: false,
             risk: Risk::Low,
             fallback: None,
             clearance: Clearance::default(),
@@ -195,6 +198,14 @@ impl AgentSpec {
     #[must_use]
     pub fn uses(mut self, tool: &'static str) -> Self {
         self.tools.push(tool);
+        self
+    }
+
+    /// Lets the agent call any tool, as the hand of whoever asks: what keeps them from a tool is
+    /// what the tool asks of them.
+    #[must_use]
+    pub fn uses_every_tool(mut self) -> Self {
+        self.every_tool = true;
         self
     }
 

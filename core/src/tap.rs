@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::ids::RunId;
 use crate::journal::steps::Effect;
 use crate::journal::{self, Entry, Journal, Record};
+use crate::message::USER;
 use crate::outcome::Outcome;
+use crate::payload::Body;
 use crate::policy::Decision;
 
 /// Something that an observer may see.
@@ -54,6 +56,47 @@ impl Event {
             Self::Recorded(record) => name_of(&record.entry),
         }
     }
+}
+
+/// What clients see of an entry: its JSON with what the journal keeps in other records, a verdict's
+/// message and an outcome's answer. `known` is the outcome with its answer, of which an entry that
+/// was read back has only the hash.
+#[must_use]
+pub fn shown(entry: &Entry, known: Option<&Outcome>) -> Value {
+    if let Entry::Erased { run_id, kind, body_sha256 } = entry {
+        return json!({ "type": kind, "run_id": run_id, "body_sha256": body_sha256 });
+    }
+    let mut data = json!(entry);
+    match entry {
+        Entry::Verdict { message: Some(message), .. } => data["message"] = json!(**message),
+        Entry::Outcome { outcome, .. } => {
+            if let Outcome::Completed { answer, .. } = known.unwrap_or(outcome) {
+                data["answer"] = answer.value();
+            }
+        }
+        _ => {}
+    }
+    data
+}
+
+/// How a run ended, with its answer, from all of its records.
+#[must_use]
+pub fn outcome_of(records: &[Arc<Record>]) -> Option<Outcome> {
+    let (mut ended, mut last) = (None, Body::default());
+    for record in records {
+        match &record.entry {
+            Entry::Message { message, .. } if message.to() == USER => {
+                last = message.payload().clone();
+            }
+            Entry::Outcome { outcome, .. } => ended = Some(Outcome::clone(outcome)),
+            _ => {}
+        }
+    }
+    // The record of the outcome has only the hash of the answer; the answer is a message.
+    if let Some(Outcome::Completed { answer, .. }) = &mut ended {
+        *answer = last;
+    }
+    ended
 }
 
 fn name_of(entry: &Entry) -> Option<&'static str> {

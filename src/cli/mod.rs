@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::config::{Config, SealingKey, Source};
 use crate::storage::{self, Storage};
 
+mod admin;
 mod agents;
 mod approvals;
 mod audit;
@@ -35,6 +36,7 @@ mod replay;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod stdout;
 mod stored;
 mod story;
@@ -123,6 +125,13 @@ enum Command {
     /// output. Exits with 0 if the question was answered, with 1 if policy denied it or the run
     /// failed, with 2 if the statement cannot be used, with 3 if the run waits for a human.
     Run(run::Args),
+    /// Put the agents behind HTTP, and go on with what a process left unfinished.
+    ///
+    /// Prints the address once it listens, and an administrator's key if there is none yet. Ends in
+    /// order at SIGTERM or SIGINT; runs that wait for a human stay on record.
+    Serve(serve::Args),
+    /// Make administrators' keys for the HTTP interface.
+    Admin(admin::Args),
     /// Go on with the runs that a process left unfinished.
     ///
     /// Returns when none is at work any more; those that wait for a human are listed. Exits with 1
@@ -218,6 +227,8 @@ impl Cli {
         config.sealing_key = sealing_key(self.sealing_key, config.sealing_key)?;
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
+            Command::Serve(args) => serve::main(&args, &config, agents),
+            Command::Admin(args) => admin::main(&args, &config),
             Command::Resume(args) => resume::main(&args, &config, agents),
             Command::Runs(args) => runs::main(&args, &config, agents),
             Command::Approvals(args) => approvals::main(&args, &config, agents),

@@ -1,6 +1,7 @@
 //! Who sits at this machine. The operating system has let them in already, so their word is taken
 //! for who they are; whoever may open the database may say any name.
 
+use genie_core::identity::ADMIN;
 use genie_core::principal::Identity;
 
 /// The tenant of everything that the command line does.
@@ -16,6 +17,15 @@ pub(crate) fn asker() -> Identity {
         scopes: set(&[genie_agents::finance::SCOPE, genie_agents::demo::SCOPE]),
         consents: set(&[genie_agents::finance::CONSENT]),
     }
+}
+
+/// An administrator: may make keys for others and ask, in this tenant; the user of the operating
+/// system unless another name is given.
+pub(crate) fn administrator(tenant: &str, name: Option<&str>) -> Identity {
+    let mut own = asker();
+    own.roles.insert(ADMIN.to_owned());
+    let subject = name.map_or(own.subject, str::to_owned);
+    Identity { tenant: tenant.to_owned(), subject, ..own }
 }
 
 /// Whoever decides: the user of the operating system, or the person that they name.

@@ -10,7 +10,7 @@ use genie_core::Agent;
 use genie_core::ids::RunId;
 use genie_core::journal::{Entry, Record};
 use genie_core::outcome::Outcome;
-use genie_core::runs::Summary;
+use genie_core::runs::{Query, Summary};
 use genie_core::tap::Event;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -93,8 +93,8 @@ async fn resume(
     report(args, config, &left)
 }
 
-fn query(status: &str) -> genie_core::runs::Query {
-    genie_core::runs::Query { status: Some(status.to_owned()), before: None, limit: 1_000 }
+fn query(status: &str) -> Query {
+    Query { status: Some(status.to_owned()), limit: 1_000, ..Query::default() }
 }
 
 /// What became of the runs.

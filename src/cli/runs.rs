@@ -115,7 +115,7 @@ async fn list(
     let (runs, more) = match stored::try_look(config).await {
         Ok(store) => {
             // One more tells whether there are more.
-            let query = Query { status, before: None, limit: limit.saturating_add(1) };
+            let query = Query { status, limit: limit.saturating_add(1), ..Query::default() };
             let mut runs = store.runs.list(TENANT, &query).await?;
             stored::close(store).await;
             let more = runs.len() > limit;

@@ -114,7 +114,7 @@ pub(crate) async fn all_runs(store: &Opened, status: Option<&str>) -> anyhow::Re
     let mut runs: Vec<Summary> = Vec::new();
     loop {
         let before = runs.last().map(|run| run.run_id);
-        let query = Query { status: status.map(str::to_owned), before, limit: PAGE };
+        let query = Query { status: status.map(str::to_owned), before, limit: PAGE, subject: None };
         let page = store.runs.list(TENANT, &query).await?;
         let last = page.len() < PAGE;
         runs.extend(page);

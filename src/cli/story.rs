@@ -7,9 +7,8 @@ use genie_core::clock::Timestamp;
 use genie_core::ids::MessageId;
 use genie_core::journal::steps::Effect;
 use genie_core::journal::{Entry, Record};
-use genie_core::message::USER;
 use genie_core::outcome::Outcome;
-use genie_core::payload::Body;
+use genie_core::tap::outcome_of;
 use serde_json::{Value, json};
 
 use super::run::draw::visible;
@@ -33,23 +32,11 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn of(records: &[Arc<Record>]) -> Self {
-        let mut story = Self { outcome: None, calls: Vec::new() };
-        let mut answer = Body::default();
+        let mut story = Self { outcome: outcome_of(records), calls: Vec::new() };
         for record in records {
-            match &record.entry {
-                Entry::Message { message, .. } if message.to() == USER => {
-                    answer = message.payload().clone();
-                }
-                Entry::Effect { message_id, tool, at, effect, .. } => {
-                    story.effect(*message_id, tool, *at, effect);
-                }
-                Entry::Outcome { outcome, .. } => story.outcome = Some(Outcome::clone(outcome)),
-                _ => {}
+            if let Entry::Effect { message_id, tool, at, effect, .. } = &record.entry {
+                story.effect(*message_id, tool, *at, effect);
             }
-        }
-        // The record of the outcome has only the hash of the answer; the answer is a message.
-        if let Some(Outcome::Completed { answer: given, .. }) = &mut story.outcome {
-            *given = answer;
         }
         story
     }

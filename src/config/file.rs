@@ -3,6 +3,7 @@
 //! Every setting may be left out; what is given is laid over a [`Config`].
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use genie_core::label::Classification;
 
-use super::{Config, SealingKey, duration};
+use super::{Config, Http, SealingKey, duration};
 use crate::storage::Storage;
 
 /// Most events that an observer may lag: the channel behind it reserves room for all of them.
@@ -33,6 +34,23 @@ pub(super) struct File {
     pub(super) user_clearance: UserClearance,
     #[serde(default)]
     pub(super) limits: LimitsTable,
+    #[serde(default)]
+    pub(super) http: HttpTable,
+}
+
+/// The table `http`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct HttpTable {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) connections_max: Option<Count<{ u32::MAX as usize }>>,
+    pub(super) body_bytes_max: Option<Count>,
+    pub(super) header_bytes_max: Option<HeaderBytes>,
+    pub(super) header_timeout: Option<Lasting>,
+    pub(super) body_timeout: Option<Lasting>,
+    pub(super) requests_per_minute_max: Option<Count<1_000_000>>,
+    pub(super) heartbeat: Option<Lasting>,
+    pub(super) stall: Option<Lasting>,
 }
 
 /// The table `user_clearance`.
@@ -85,6 +103,24 @@ impl File {
         let categories = clearance.categories.map(|categories| categories.into_iter().collect());
         set(&mut config.user_clearance.categories, categories);
         self.limits.apply(&mut config.limits);
+        self.http.apply(&mut config.http);
+    }
+}
+
+impl HttpTable {
+    fn apply(self, http: &mut Http) {
+        let lasting = |lasting: Option<Lasting>| lasting.map(|lasting| lasting.0);
+        let limits = &mut http.limits;
+        set(&mut http.listen, self.listen);
+        set(&mut limits.connections_max, self.connections_max.map(|count| count.0));
+        set(&mut limits.body_bytes_max, self.body_bytes_max.map(|count| count.0));
+        set(&mut limits.header_bytes_max, self.header_bytes_max.map(|bytes| bytes.0));
+        set(&mut limits.header_timeout, lasting(self.header_timeout));
+        set(&mut limits.body_timeout, lasting(self.body_timeout));
+        let quota = self.requests_per_minute_max.and_then(|count| u32::try_from(count.0).ok());
+        set(&mut limits.requests_per_minute_max, quota);
+        set(&mut limits.heartbeat, lasting(self.heartbeat));
+        set(&mut limits.stall, lasting(self.stall));
     }
 }
 
@@ -136,6 +172,20 @@ impl<const MAX: usize> Visitor<'_> for CountVisitor<MAX> {
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<usize, E> {
         let count = usize::try_from(value).ok().filter(|count| (1..=MAX).contains(count));
         count.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+    }
+}
+
+/// Bytes of a request's head, which an HTTP/1 reader needs some of.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Count<16_777_216>")]
+pub(super) struct HeaderBytes(pub(super) usize);
+
+impl TryFrom<Count<16_777_216>> for HeaderBytes {
+    type Error = String;
+
+    fn try_from(count: Count<16_777_216>) -> Result<Self, String> {
+        let is_enough = count.0 >= 8_192;
+        is_enough.then_some(Self(count.0)).ok_or_else(|| "give at least 8192 bytes".to_owned())
     }
 }
 

@@ -106,7 +106,7 @@ async fn ask(running: &Running, directory: &Path, mission: Mission) {
     let unfinished = || async {
         let mut left = 0;
         for status in ["running", "waiting"] {
-            let query = Query { status: Some(status.into()), before: None, limit: 10 };
+            let query = Query { status: Some(status.into()), limit: 10, ..Query::default() };
             left += running.kernel().runs().list("acme", &query).await.unwrap().len();
         }
         left

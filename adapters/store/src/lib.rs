@@ -6,11 +6,13 @@
 //! tables directly; a query is written once for both databases unless they differ in it ([`pool`]).
 
 mod approvals;
+mod attempts;
 mod blobs;
 mod checkpoints;
 mod erase;
 mod evidence;
 mod group;
+mod identity;
 mod journal;
 mod open;
 mod pool;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genie_core::approval::Approvals;
+use genie_core::attempts::Attempts;
 use genie_core::blob::Blobs;
+use genie_core::identity::Keys;
 use genie_core::journal::Journal;
 use genie_core::journal::chain::Head;
 use genie_core::runs::Runs;
@@ -16,8 +18,10 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::SqlitePool;
 
 use crate::approvals::StoredApprovals;
+use crate::attempts::StoredAttempts;
 use crate::blobs::StoredBlobs;
 use crate::checkpoints::Checkpoints;
+use crate::identity::StoredKeys;
 use crate::journal::{Chain, StoredJournal};
 use crate::pool::{Db, Owner, Pools, on};
 use crate::postgres::{self, PostgresSink};
@@ -185,6 +189,10 @@ pub struct Opened {
     pub approvals: Arc<dyn Approvals>,
     /// Large content.
     pub blobs: Arc<dyn Blobs>,
+    /// What clients have asked under keys of their own.
+    pub attempts: Arc<dyn Attempts>,
+    /// Who may come in.
+    pub keys: Arc<dyn Keys>,
     /// What an auditor needs.
     pub checkpoints: Checkpoints,
     connected: Connected,
@@ -368,8 +376,10 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
     let approvals = StoredApprovals { pools: pools.clone(), sealing: sealing.clone() };
     Ok(Opened {
         journal: Arc::new(journal),
-        runs: Arc::new(StoredRuns { pools, owner: owner.clone(), poll_every }),
+        runs: Arc::new(StoredRuns { pools: pools.clone(), owner: owner.clone(), poll_every }),
         approvals: Arc::new(approvals),
+        attempts: Arc::new(StoredAttempts { pools: pools.clone() }),
+        keys: Arc::new(StoredKeys { pools }),
         blobs: Arc::new(StoredBlobs::new(sealing.clone(), queue, cache)),
         checkpoints,
         connected,

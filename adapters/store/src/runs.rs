@@ -180,12 +180,14 @@ impl Runs for StoredRuns {
         self.settled().await;
         let sql = format!(
             "SELECT {SUMMARY} FROM runs WHERE tenant = $1 AND ($2 IS NULL OR status = $2) \
-             AND ($3 IS NULL OR run_id < $3) ORDER BY run_id DESC LIMIT $4"
+             AND ($3 IS NULL OR run_id < $3) AND ($4 IS NULL OR subject = $4) \
+             ORDER BY run_id DESC LIMIT $5"
         );
         let before = query.before.map(|run| run.0.as_bytes().to_vec());
         let found: Vec<SummaryRow> = on!(&self.pools.read, pool => {
             let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant);
             let statement = statement.bind(query.status.as_deref()).bind(before);
+            let statement = statement.bind(query.subject.as_deref());
             statement.bind(rows::number(query.limit as u64)).fetch_all(pool).await
         })
         .map_err(failed)?;

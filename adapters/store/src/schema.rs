@@ -20,8 +20,9 @@ struct Texts {
     down: &'static str,
 }
 
-/// The steps, in order.
-const STEPS: [Step; 2] = [
+/// The steps, in order. A number says when a step was thought of; a database that lacks one takes
+/// it, whatever later ones it has.
+const STEPS: [Step; 3] = [
     Step {
         version: 1,
         name: "journal",
@@ -44,6 +45,18 @@ const STEPS: [Step; 2] = [
         postgres: Texts {
             up: include_str!("../../../migrations/postgres/0002_sealing.up.sql"),
             down: include_str!("../../../migrations/postgres/0002_sealing.down.sql"),
+        },
+    },
+    Step {
+        version: 3,
+        name: "identity",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0003_identity.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0003_identity.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0003_identity.up.sql"),
+            down: include_str!("../../../migrations/postgres/0003_identity.down.sql"),
         },
     },
 ];

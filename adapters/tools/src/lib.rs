@@ -3,6 +3,10 @@
 //! A tool says what a repetition of it would do, and hands the idempotency key of its attempt to
 //! whatever can refuse one. Who may call it, and whether a human must agree, is not its business.
 
+mod calculator;
+mod clock_now;
 mod payment_transfer;
 
+pub use calculator::Calculator;
+pub use clock_now::ClockNow;
 pub use payment_transfer::{Bank, PaymentTransfer};

@@ -11,4 +11,5 @@ pub mod keys;
 pub mod merkle;
 pub mod note;
 pub mod receipt;
+pub mod receipts;
 pub mod tiles;

@@ -54,7 +54,8 @@ impl Context {
         let Some(tool) = run.shared.tools.resolve(name) else {
             return Err(Failure::NoRecipient { to: format!("tool `{name}`") });
         };
-        if !self.entry().spec.tools.contains(&name) {
+        let spec = &self.entry().spec;
+        if !spec.every_tool && !spec.tools.contains(&name) {
             let reason = format!("its spec does not declare that it uses `{name}`");
             return Err(Failure::Failed { agent: self.entry().id.clone(), reason });
         }

@@ -57,6 +57,12 @@ impl Kernel {
         Ok(decided)
     }
 
+    /// Whether this process works on the run or holds it parked, and so sees what happens in it.
+    #[must_use]
+    pub fn holds(&self, run: RunId) -> bool {
+        self.shared.runs.contains_key(&run) || self.shared.parked.contains_key(&run)
+    }
+
     /// The approvals.
     #[must_use]
     pub fn approvals(&self) -> &Arc<dyn Approvals> {

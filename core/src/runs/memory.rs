@@ -108,6 +108,7 @@ impl Runs for MemoryRuns {
         let mut listed = self.summaries();
         listed.retain(|summary| {
             &*summary.tenant == tenant
+                && query.subject.as_ref().is_none_or(|subject| *summary.subject == **subject)
                 && query.status.as_ref().is_none_or(|status| *summary.status == **status)
                 && query.before.is_none_or(|before| summary.run_id < before)
         });

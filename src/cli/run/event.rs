@@ -1,10 +1,9 @@
 //! Events as JSON lines: `{"event": name, "id": seq, "data": …}`, with the names that the event
 //! stream of the HTTP edge has. Only journaled events have an id.
 
-use genie_core::journal::Entry;
 use genie_core::outcome::Outcome;
-use genie_core::tap::Event;
-use serde_json::{Value, json};
+use genie_core::tap::{Event, shown};
+use serde_json::json;
 
 /// The event as one line without its end; `None` for a record that only completes another.
 pub(crate) fn line(event: &Event) -> Option<String> {
@@ -16,7 +15,7 @@ pub(crate) fn line_with(event: &Event, outcome: Option<&Outcome>) -> Option<Stri
     let name = event.name()?;
     let line = match event {
         Event::Recorded(record) => {
-            json!({ "event": name, "id": record.seq, "data": data(&record.entry, outcome) })
+            json!({ "event": name, "id": record.seq, "data": shown(&record.entry, outcome) })
         }
         Event::Ephemeral(ephemeral) => {
             let mut data = ephemeral.data.clone();
@@ -27,23 +26,4 @@ pub(crate) fn line_with(event: &Event, outcome: Option<&Outcome>) -> Option<Stri
         }
     };
     Some(line.to_string())
-}
-
-/// The entry, with what the journal keeps in other records: a verdict's message, an outcome's
-/// answer.
-pub(crate) fn data(entry: &Entry, known: Option<&Outcome>) -> Value {
-    if let Entry::Erased { run_id, kind, body_sha256 } = entry {
-        return json!({ "type": kind, "run_id": run_id, "body_sha256": body_sha256 });
-    }
-    let mut data = json!(entry);
-    match entry {
-        Entry::Verdict { message: Some(message), .. } => data["message"] = json!(**message),
-        Entry::Outcome { outcome, .. } => {
-            if let Outcome::Completed { answer, .. } = known.unwrap_or(outcome) {
-                data["answer"] = answer.value();
-            }
-        }
-        _ => {}
-    }
-    data
 }

@@ -9,13 +9,13 @@ use genie_core::clock::Clock;
 use genie_core::journal::{Entry, Record};
 use genie_core::outcome::Outcome;
 use genie_core::runs::Summary;
-use genie_core::tap::Event;
+use genie_core::tap::{Event, shown};
 use serde_json::{Value, json};
 
 use crate::cli::approvals::{Lines, Standing};
+use crate::cli::run::answer;
 use crate::cli::run::draw::Page;
 use crate::cli::run::tree::Tree;
-use crate::cli::run::{answer, event};
 use crate::cli::story::Story;
 use crate::cli::{stdout, stored, waits, words};
 use crate::config::Config;
@@ -135,7 +135,7 @@ impl Shown {
 /// A message with its verdict.
 fn message(record: &Record) -> Option<Value> {
     match &record.entry {
-        Entry::Verdict { message: Some(_), .. } => Some(event::data(&record.entry, None)),
+        Entry::Verdict { message: Some(_), .. } => Some(shown(&record.entry, None)),
         _ => None,
     }
 }

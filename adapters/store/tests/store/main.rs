@@ -11,9 +11,11 @@
 )]
 
 mod approvals;
+mod attempts;
 mod blobs;
 mod erase;
 mod faults;
+mod identity;
 mod journal;
 mod ownership;
 mod place;

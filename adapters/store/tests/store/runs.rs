@@ -93,8 +93,11 @@ async fn runs_are_listed_newest_first_and_only_to_their_tenant(place: &Place) {
         assert_eq!(listed, expected, "{query:?}");
     };
     check(all(), &[9, 8, 7, 6, 5, 4, 3, 2, 1]).await;
-    check(Query { limit: 2, before: Some(run(6)), status: None }, &[5, 4]).await;
+    check(Query { limit: 2, before: Some(run(6)), ..Query::default() }, &[5, 4]).await;
     check(Query { status: Some("cancelled".to_owned()), ..all() }, &[7, 4]).await;
+    let of = |subject: &str| Some(subject.to_owned());
+    check(Query { subject: of("asha"), limit: 2, ..Query::default() }, &[9, 8]).await;
+    check(Query { subject: of("ravi"), ..all() }, &[]).await;
     assert!(store.runs.get("acme", run(10)).await.unwrap().is_none());
     assert!(store.runs.get("other", run(10)).await.unwrap().is_some());
     store.close().await.unwrap();

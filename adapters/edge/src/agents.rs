@@ -1,0 +1,66 @@
+//! Agents: what each is, takes and sends, and how it is doing.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use genie_core::AgentSpec;
+use genie_core::registry::Health;
+use genie_core::spec::KindSpec;
+use serde_json::{Value, json};
+
+use crate::body;
+use crate::edge::Edge;
+use crate::error::Problem;
+
+/// `GET /v1/agents`: all of them, in the order in which they are registered.
+pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
+    let health = edge.kernel().health();
+    let specs = edge.kernel().registry().specs();
+    let data: Vec<Value> = specs.map(|spec| shown(spec, &health)).collect();
+    body::json(&json!({ "data": data, "next": null }))
+}
+
+/// `GET /v1/agents/{id}`.
+pub(crate) async fn show(
+    State(edge): State<Arc<Edge>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let spec = edge.kernel().registry().specs().find(|spec| spec.id == id);
+    let spec = spec.ok_or_else(|| Problem::not_found("agent"))?;
+    Ok(body::json(&shown(spec, &edge.kernel().health())))
+}
+
+fn names(kinds: &[KindSpec]) -> Vec<&'static str> {
+    kinds.iter().map(KindSpec::name).collect()
+}
+
+fn shown(spec: &AgentSpec, health: &[Health]) -> Value {
+    let health = health.iter().find(|health| &*health.agent == spec.id).map(|health| {
+        json!({
+            "handled": health.handled,
+            "failed": health.failed,
+            "restarts": health.restarts,
+            "queued": health.queued,
+            "busy_us": health.busy_us,
+        })
+    });
+    json!({
+        "id": spec.id,
+        "description": spec.description,
+        "capabilities": spec.capabilities,
+        "accepts": names(&spec.accepts),
+        "emits": names(&spec.emits),
+        "collects": names(&spec.collects),
+        "tools": spec.tools,
+        "every_tool": spec.every_tool,
+        "risk": spec.risk,
+        "fallback": spec.fallback,
+        "requires": {
+            "roles_any": spec.roles_any,
+            "scopes_all": spec.scopes_all,
+            "consent": spec.consent,
+        },
+        "health": health,
+    })
+}

@@ -1,0 +1,109 @@
+//! Reading bodies, queries and paths; what cannot be read is a problem that says why.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use genie_core::journal::chain::Hash;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use serde_json::error::Category;
+use uuid::Uuid;
+
+use crate::edge::Edge;
+use crate::error::Problem;
+
+/// A JSON body, with the hash of the path and the bytes that it came as.
+pub(crate) struct Json<T>(pub(crate) T, pub(crate) Hash);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::content_type());
+        }
+        let limits = &edge.options.limits;
+        let path = request.uri().path().to_owned();
+        let body = read(request.into_body(), limits.body_bytes_max);
+        let read = tokio::time::timeout(limits.body_timeout, body).await;
+        let bytes = read.map_err(|_| Problem::too_slow())??;
+        // A list would be read as the fields in their order, without their names.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            let _: IgnoredAny = parsed(&bytes)?;
+            return Err(Problem::invalid("", "the body is not a JSON object"));
+        }
+        let digest = Hash::of(&[path.as_bytes(), b"\n", &bytes].concat());
+        parsed(&bytes).map(|body| Self(body, digest))
+    }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => Problem::invalid("", error.to_string()),
+        Category::Io | Category::Syntax | Category::Eof => {
+            Problem::malformed(format!("the body is no JSON: {error}"))
+        }
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else {
+        return false;
+    };
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes, Problem> {
+    use axum::body::HttpBody as _;
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(Problem::too_large(bytes_max));
+    }
+    to_bytes(body, bytes_max).await.map_err(|error| {
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            if error.to_string().contains("length limit exceeded") {
+                return Problem::too_large(bytes_max);
+            }
+            cause = error.source();
+        }
+        Problem::malformed("the body did not come whole")
+    })
+}
+
+/// What stands behind the `?`.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Edge>> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Edge>) -> Result<Self, Problem> {
+        let read = Query::<T>::try_from_uri(&parts.uri);
+        read.map(|Query(params)| Self(params))
+            .map_err(|error| Problem::invalid("", error.body_text()))
+    }
+}
+
+/// The id in the path; what is none names nothing.
+pub(crate) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).map_err(|_| Problem::not_found(what))
+}
+
+/// A JSON answer.
+pub(crate) fn json(value: &Value) -> Response {
+    let mut response = Body::from(value.to_string()).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Whether the client would rather have this content type.
+pub(crate) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let texts = headers.get_all(axum::http::header::ACCEPT).iter();
+    let mut kinds = texts.filter_map(|text| text.to_str().ok()).flat_map(|text| text.split(','));
+    kinds.any(|one| one.split(';').next().is_some_and(|one| one.trim().eq_ignore_ascii_case(kind)))
+}

@@ -1,0 +1,324 @@
+//! What goes wrong, as RFC 9457 `application/problem+json`: the one place that knows which status a
+//! failure has.
+//!
+//! | Status | What the caller should do | What the operator should do |
+//! | --- | --- | --- |
+//! | 400, 408, 411, 413, 415, 422 | change the request | nothing |
+//! | 401 | show a key that is good | nothing |
+//! | 403 | not ask again; policy or rights say no | look at the policy if many complain |
+//! | 404, 405 | look up what there is | nothing |
+//! | 409, 410 | read the object again | nothing |
+//! | 429, 503 | wait as `Retry-After` says | look at `/metrics` and `/ready` |
+//! | 500, 502, 504 | report the `request_id` | look it up in the log |
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use genie_core::approval::{DecideError, Refusal};
+use genie_core::audit::receipts::NoReceipt;
+use genie_core::failure::{Denied, Failure};
+use genie_core::ids::RunId;
+use genie_core::outcome::Outcome;
+use genie_core::{Refused, journal};
+use serde_json::{Map, Value, json};
+
+/// The content type of problems.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The header that names the run that a request has started.
+pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("genie-run-id");
+
+/// Something that went wrong. [`crate::request`] adds the id of the request and writes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    more: Map<String, Value>,
+    run: Option<RunId>,
+    retry_after_s: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let detail = detail.into();
+        Self { status, code, title, detail, more: Map::new(), run: None, retry_after_s: None }
+    }
+
+    /// A body that is no JSON.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        let title = "the request cannot be read";
+        Self::new(StatusCode::BAD_REQUEST, "malformed", title, detail)
+    }
+
+    /// A field with a value that makes no sense.
+    pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
+        let title = "the request makes no sense";
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title, detail);
+        let errors = json!([{ "field": field, "detail": problem.detail }]);
+        if field.is_empty() { problem } else { problem.with("errors", errors) }
+    }
+
+    /// No such object, or none that the caller may know of.
+    pub(crate) fn not_found(what: &str) -> Self {
+        let detail = format!("there is no such {what}, or it is not yours");
+        Self::new(StatusCode::NOT_FOUND, "not_found", "not found", detail)
+    }
+
+    pub(crate) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_route", "not found", "there is no such route")
+    }
+
+    pub(crate) fn method() -> Self {
+        let detail = "the route does not take this method; `Allow` says which it takes";
+        let title = "method not allowed";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail)
+    }
+
+    pub(crate) fn content_type() -> Self {
+        let detail = "send JSON, with `Content-Type: application/json`";
+        let title = "unsupported media type";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title, detail)
+    }
+
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let detail = format!("the body exceeds the {bytes_max} bytes allowed");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large", detail)
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        let detail = "the body did not come in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request is too slow", detail)
+    }
+
+    /// No key, or one that does not open.
+    pub(crate) fn unauthenticated(code: &'static str, detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, "a key is needed", detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "forbidden", detail)
+    }
+
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, "it is too late", detail)
+    }
+
+    /// A key that asks faster than it may.
+    pub(crate) fn too_fast(seconds: u64) -> Self {
+        let detail = format!("this key has used up its requests; wait {seconds} s");
+        let problem = Self::later("rate_limited", detail, seconds);
+        Self { status: StatusCode::TOO_MANY_REQUESTS, ..problem }
+    }
+
+    /// A request whose twin is just being taken.
+    pub(crate) fn in_progress() -> Self {
+        let detail = "the same request is just being taken; send it again in a moment";
+        let problem = Self::conflict("in_progress", detail);
+        Self { retry_after_s: Some(1), ..problem }
+    }
+
+    /// A process that stops before it has the answer.
+    pub(crate) fn stopping() -> Self {
+        Self::later("draining", "the installation stops; the run goes on afterwards", 5)
+    }
+
+    pub(crate) fn panicked() -> Self {
+        let detail = "the handler of the request failed; it is in the log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", detail)
+    }
+
+    /// A store that does not answer. What it says is for the log.
+    pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a store refuses");
+        Self::later("unavailable", "the database does not answer", 1)
+    }
+
+    fn later(code: &'static str, detail: impl Into<String>, seconds: u64) -> Self {
+        let title = "not now";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail);
+        Self { retry_after_s: Some(seconds), ..problem }
+    }
+
+    /// Adds a field.
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+        self.more.insert(field.to_owned(), value);
+        self
+    }
+
+    /// Says which run it is about.
+    pub(crate) fn of_run(mut self, run: RunId) -> Self {
+        self.run = Some(run);
+        self.with("run_id", json!(run))
+    }
+
+    fn denied(denied: &Denied) -> Self {
+        let title = "denied by policy";
+        Self::new(StatusCode::FORBIDDEN, "denied", title, denied.to_string())
+            .with("policy", json!(denied.policy))
+            .with("policy_version", json!(denied.policy_version))
+            .with("reason", json!(denied.reason))
+    }
+
+    /// What the document says of the request `id` for `instance`.
+    pub(crate) fn document(&self, instance: &str, id: &str) -> Value {
+        let mut object = json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code,
+            "request_id": id,
+        });
+        if let Some(fields) = object.as_object_mut() {
+            fields.extend(self.more.clone());
+        }
+        object
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM);
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(run) = self.run.and_then(|run| HeaderValue::try_from(run.to_string()).ok()) {
+            headers.insert(RUN_ID, run);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let text = refused.to_string();
+        match refused {
+            Refused::Overloaded { retry_after_ms, .. } => {
+                let overloaded = Self::later("overloaded", text, retry_after_ms.div_ceil(1_000));
+                Self { status: StatusCode::TOO_MANY_REQUESTS, ..overloaded }
+            }
+            Refused::Draining => Self::later("draining", text, 5),
+            Refused::NoRecipient { .. } => Self::invalid("agent", text),
+            Refused::ForeignPrincipal => Self::forbidden(text),
+            Refused::Invalid(text) => Self::invalid("", text),
+        }
+    }
+}
+
+impl From<journal::Error> for Problem {
+    fn from(error: journal::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::runs::Error> for Problem {
+    fn from(error: genie_core::runs::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::approval::Error> for Problem {
+    fn from(error: genie_core::approval::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::attempts::Error> for Problem {
+    fn from(error: genie_core::attempts::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::identity::Error> for Problem {
+    fn from(error: genie_core::identity::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let refusal = match error {
+            DecideError::NotFound(_) => return Self::not_found("approval"),
+            DecideError::Store(error) => return error.into(),
+            DecideError::Refused(refusal) => refusal,
+        };
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Decided { .. } => Self::conflict("decided", text),
+            Refusal::Again(..) => Self::conflict("decided_by_you", text),
+            Refusal::Digest => Self::conflict("digest", text),
+            Refusal::Expired { .. } => {
+                Self::new(StatusCode::GONE, "expired", "it is too late", text)
+            }
+            Refusal::Requester(_) => {
+                Self::new(StatusCode::FORBIDDEN, "requester", "forbidden", text)
+            }
+            Refusal::Role { .. } => Self::forbidden(text),
+            Refusal::Unfit(_) => Self::invalid("decision", text),
+        }
+    }
+}
+
+impl From<NoReceipt> for Problem {
+    fn from(error: NoReceipt) -> Self {
+        let text = error.to_string();
+        match error {
+            NoReceipt::NoRun => Self::not_found("run"),
+            NoReceipt::Open => Self::conflict("run_open", text),
+            NoReceipt::Uncovered => Self::later("uncovered", text, 30),
+            NoReceipt::Failed(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+/// Why a run that has ended gave no answer; `None` if it gave one.
+pub(crate) fn of_outcome(outcome: &Outcome, run: RunId) -> Option<Problem> {
+    let problem = match outcome {
+        Outcome::Completed { .. } => return None,
+        Outcome::Denied { denied } | Outcome::Failed { cause: Failure::Denied(denied) } => {
+            Problem::denied(denied)
+        }
+        // Its process is stopping; the run stays on record and goes on in the next.
+        Outcome::Failed { cause: Failure::RunEnded } => Problem::stopping(),
+        Outcome::Failed { cause } => of_failure(cause),
+        Outcome::Cancelled { reason } => {
+            let detail = format!("the run was cancelled: {reason}");
+            Problem::new(StatusCode::CONFLICT, "cancelled", "the run was cancelled", detail)
+        }
+        Outcome::Expired { deadline_ms } => {
+            let detail = format!("there was no answer within {deadline_ms} ms");
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "expired", "the run expired", detail)
+        }
+    };
+    Some(problem.of_run(run).with("outcome", json!(outcome.name())))
+}
+
+fn of_failure(cause: &Failure) -> Problem {
+    let status = match cause {
+        Failure::Denied(_) | Failure::Rejected { .. } => StatusCode::FORBIDDEN,
+        Failure::ApprovalExpired { .. } => StatusCode::GONE,
+        // The agent, or a schema or bound, does not take what it was given.
+        Failure::Failed { .. }
+        | Failure::BadArguments { .. }
+        | Failure::Payload { .. }
+        | Failure::Limit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Failure::Tool { .. } | Failure::Incomplete { .. } => StatusCode::BAD_GATEWAY,
+        Failure::HandlerDeadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+        Failure::Journal { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Problem::new(status, cause.code(), "the run failed", cause.to_string())
+}

@@ -1,0 +1,127 @@
+//! Following one run: every record once and in order, whichever process works on it.
+//!
+//! What is live comes from the hub, what was missed from the journal; the numbers of the records
+//! within their run say which is which, so that there is neither a gap nor a repetition.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use genie_core::Kernel;
+use genie_core::ids::RunId;
+use genie_core::journal::{self, Entry, Record};
+use genie_core::outcome::Outcome;
+use genie_core::tap::{Event, outcome_of};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::hub::{Hub, Subscription};
+
+/// How often to look for records of a run that another process works on.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Reads on in one run.
+pub(crate) struct Follower {
+    kernel: Kernel,
+    run: RunId,
+    live: Subscription,
+    /// The number of the last record that was given.
+    seen: u64,
+    behind: bool,
+    backlog: VecDeque<Arc<Record>>,
+    /// How the run ended, with its answer, if that was read from the journal.
+    outcome: Option<Outcome>,
+}
+
+impl Follower {
+    /// Follows the run from its beginning.
+    pub(crate) fn of(kernel: &Kernel, hub: &Hub, run: RunId) -> Self {
+        Self {
+            kernel: kernel.clone(),
+            run,
+            live: hub.follow(run),
+            seen: 0,
+            behind: true,
+            backlog: VecDeque::new(),
+            outcome: None,
+        }
+    }
+
+    /// Follows a run that has not begun: nothing is to be looked up.
+    pub(crate) fn of_new(kernel: &Kernel, hub: &Hub, run: RunId) -> Self {
+        Self { behind: false, ..Self::of(kernel, hub, run) }
+    }
+
+    /// Skips what a client has seen: everything up to the record with this number in the journal.
+    /// Gives whether anything is left and the run has not ended with what is left out.
+    pub(crate) async fn resume(&mut self, seq: u64) -> Result<bool, journal::Error> {
+        let records = self.kernel.journal().read_run(self.run).await?;
+        let exact = records.iter().rev().find(|record| record.seq == seq);
+        let before = || records.iter().filter(|record| record.seq <= seq).map(|r| r.number).max();
+        self.seen = exact.map(|record| record.number).or_else(before).unwrap_or(0);
+        let rest = records.iter().filter(|record| record.number > self.seen);
+        let has_more = rest.clone().any(|record| Event::Recorded(record.clone()).name().is_some());
+        Ok(has_more || outcome_of(&records).is_none())
+    }
+
+    /// The outcome with its answer, if the journal gave it rather than an event.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// The next event. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// A journal that cannot be read; `None` once the kernel is gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, journal::Error> {
+        loop {
+            if let Some(record) = self.backlog.pop_front() {
+                self.seen = record.number;
+                return Ok(Some(Event::Recorded(record)));
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            let next = tokio::time::timeout(LOOK_EVERY, self.live.receiver.recv()).await;
+            let Ok(next) = next else {
+                self.behind = !self.kernel.holds(self.run);
+                continue;
+            };
+            match next {
+                Ok(Event::Recorded(record)) if record.number <= self.seen => {}
+                Ok(Event::Recorded(record)) if record.number == self.seen + 1 => {
+                    self.seen = record.number;
+                    return Ok(Some(Event::Recorded(record)));
+                }
+                Ok(Event::Recorded(_)) | Err(RecvError::Lagged(_)) => self.behind = true,
+                Ok(event @ Event::Ephemeral(_)) => return Ok(Some(event)),
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    async fn catch_up(&mut self) -> Result<(), journal::Error> {
+        let records = self.kernel.journal().read_run(self.run).await?;
+        self.outcome = outcome_of(&records);
+        self.backlog = records.into_iter().filter(|record| record.number > self.seen).collect();
+        self.behind = false;
+        Ok(())
+    }
+
+    /// Returns once the record is on disk: what a client has seen must not be undone by a crash.
+    ///
+    /// # Errors
+    /// A journal that does not take it.
+    pub(crate) async fn durable(&self, record: &Record) -> Result<(), journal::Error> {
+        // A number beyond the head is of another process's chain, and was read from the disk.
+        if record.seq > self.kernel.head().seq {
+            return Ok(());
+        }
+        self.kernel.journal().durable(record.seq).await
+    }
+}
+
+/// Whether the record says that the run waits for a human.
+pub(crate) fn waits(record: &Record) -> bool {
+    matches!(&record.entry, Entry::RunWaiting { approvals, .. } if !approvals.is_empty())
+}

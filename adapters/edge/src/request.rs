@@ -1,0 +1,119 @@
+//! What goes around every request: its id, its trace, problems as JSON, a panic that harms nobody
+//! else, and one line in the log.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use tokio::time::Instant;
+
+use crate::edge::Edge;
+use crate::error::Problem;
+
+/// The header with the id of a request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that a client may give its request.
+const REQUEST_ID_LEN_MAX: usize = 128;
+
+/// Goes around every request.
+pub(crate) async fn around(
+    State(edge): State<Arc<Edge>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let id = given_id(request.headers());
+    let id = id.unwrap_or_else(|| edge.options.ids.uuid(edge.now()).to_string());
+    let (method, instance) = (request.method().clone(), request.uri().path().to_owned());
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = handled.unwrap_or_else(|_| Problem::panicked().into_response());
+    let mut response = written(response, &instance, &id);
+    if let Ok(id) = HeaderValue::try_from(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let status = response.status().as_u16();
+    // The route rather than the path, and no query: neither log nor metrics hold what was asked.
+    let route = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    edge.counters.count(&method, route, status, took_us);
+    tracing::info!(request_id = %id, %method, route, status, took_us, "request");
+    response
+}
+
+/// The id that the client gave, if it is one that may stand in logs and headers.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let fits = (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(is_plain);
+    fits.then(|| id.to_owned())
+}
+
+/// Writes the problem that a response stands for.
+fn written(response: Response, instance: &str, id: &str) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    let (parts, _) = response.into_parts();
+    let document = problem.document(instance, id).to_string();
+    Response::from_parts(parts, Body::from(document))
+}
+
+/// The trace that the client continues (W3C Trace Context), if it gives a valid one.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<u128> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, len: usize| {
+        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_known = version == "00" && parts.next().is_none();
+    let is_later = is_hex(version, 2) && version != "00" && version != "ff";
+    let whole = is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
+    let span = u64::from_str_radix(span, 16).ok()?;
+    let trace = u128::from_str_radix(trace, 16).ok()?;
+    ((is_known || is_later) && whole && span != 0 && trace != 0).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_continued_only_if_it_is_whole() {
+        let check = |text: &str, expected: Option<u128>| {
+            let headers = [("traceparent".parse().unwrap(), text.parse().unwrap())];
+            assert_eq!(trace_id(&headers.into_iter().collect()), expected, "{text}");
+        };
+        let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        let number = Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
+        check(&format!("00-{trace}-{span}-01"), number);
+        check(&format!("01-{trace}-{span}-01-more"), number);
+        check(&format!("00-{trace}-{span}-01-more"), None);
+        check(&format!("ff-{trace}-{span}-01"), None);
+        check(&format!("00-{}-{span}-01", "0".repeat(32)), None);
+        check(&format!("00-{trace}-{}-01", "0".repeat(16)), None);
+        check(&format!("00-{}-{span}-01", trace.to_uppercase()), None);
+        check("garbage", None);
+    }
+
+    #[test]
+    fn an_id_that_could_forge_a_line_of_the_log_is_not_taken() {
+        let check = |text: &[u8], taken: bool| {
+            let value = HeaderValue::from_bytes(text).unwrap();
+            let headers = [(REQUEST_ID, value)].into_iter().collect();
+            assert_eq!(given_id(&headers).is_some(), taken, "{text:?}");
+        };
+        check(b"abc-1.2_3", true);
+        check(b"", false);
+        check(b"a b", false);
+        check(b"a=\"b\"", false);
+        check(b"\xff", false);
+        check(&[b'a'; REQUEST_ID_LEN_MAX], true);
+        check(&[b'a'; REQUEST_ID_LEN_MAX + 1], false);
+    }
+}

@@ -1,0 +1,81 @@
+//! Who may use which route: one table. What is not in it is refused.
+//!
+//! A right to a route is not a right to every object behind it: handlers show a caller what is of
+//! their tenant, and, unless they may see everything there, of their own.
+
+use axum::http::Method;
+use genie_core::identity::{ADMIN, APPROVER, AUDITOR, USER};
+use genie_core::principal::Identity;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// Everybody, without a key.
+    Open,
+    /// Whoever has a good key and one of these roles.
+    Roles(&'static [&'static str]),
+    /// Whoever has a role that approvals may ask for: `approver`, or one that only a policy knows.
+    Decides,
+}
+
+const EVERY: Right = Right::Roles(&[USER, APPROVER, AUDITOR, ADMIN]);
+const ASKS: Right = Right::Roles(&[USER, ADMIN]);
+const SEES: Right = Right::Roles(&[USER, AUDITOR, ADMIN]);
+
+/// The rights.
+pub(crate) const RIGHTS: &[(Method, &str, Right)] = &[
+    (Method::GET, "/health", Right::Open),
+    (Method::GET, "/ready", Right::Open),
+    (Method::GET, "/metrics", Right::Roles(&[ADMIN])),
+    (Method::GET, "/v1/auth/me", EVERY),
+    (Method::GET, "/v1/auth/tokens", EVERY),
+    (Method::POST, "/v1/auth/tokens", EVERY),
+    (Method::DELETE, "/v1/auth/tokens/{id}", EVERY),
+    (Method::POST, "/v1/ask", ASKS),
+    (Method::POST, "/v1/ask/stream", ASKS),
+    (Method::GET, "/v1/runs", SEES),
+    (Method::GET, "/v1/runs/{id}", SEES),
+    (Method::GET, "/v1/runs/{id}/events", SEES),
+    (Method::GET, "/v1/runs/{id}/receipt", SEES),
+    (Method::POST, "/v1/runs/{id}/cancel", ASKS),
+    (Method::GET, "/v1/approvals", EVERY),
+    (Method::GET, "/v1/approvals/{id}", EVERY),
+    (Method::POST, "/v1/approvals/{id}/decision", Right::Decides),
+    (Method::GET, "/v1/agents", EVERY),
+    (Method::GET, "/v1/agents/{id}", EVERY),
+    (Method::GET, "/v1/tools", ASKS),
+    (Method::POST, "/v1/tools/execute", ASKS),
+];
+
+/// Who may use the route; `None` is nobody.
+pub(crate) fn of(method: &Method, path: &str) -> Option<Right> {
+    let row = RIGHTS.iter().find(|(row, route, _)| row == method && *route == path);
+    row.map(|(_, _, right)| *right)
+}
+
+impl Right {
+    /// Whether the bearer of a good key has it.
+    pub(crate) fn is_given_to(self, identity: &Identity) -> bool {
+        let known = |role: &String| [USER, AUDITOR, ADMIN].contains(&role.as_str());
+        match self {
+            Self::Open => true,
+            Self::Roles(roles) => roles.iter().any(|role| identity.roles.contains(*role)),
+            Self::Decides => identity.roles.iter().any(|role| !known(role)),
+        }
+    }
+}
+
+/// Whether the bearer may see everything of their tenant.
+pub(crate) fn sees_all(identity: &Identity) -> bool {
+    identity.roles.contains(AUDITOR) || identity.roles.contains(ADMIN)
+}
+
+/// The subject to whose objects the bearer is kept; `None` if they may see all of their tenant.
+pub(crate) fn own(identity: &Identity) -> Option<&str> {
+    (!sees_all(identity)).then_some(&*identity.subject)
+}
+
+/// Whether the bearer may see an object of this subject in their tenant.
+pub(crate) fn sees(identity: &Identity, subject: &str) -> bool {
+    own(identity).is_none_or(|own| own == subject)
+}

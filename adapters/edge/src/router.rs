@@ -1,0 +1,66 @@
+//! The routes: one line each. Every one stands behind its row in [`crate::rights`].
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, delete, get, post};
+
+use crate::auth::{Gate, pass};
+use crate::edge::Edge;
+use crate::error::Problem;
+use crate::{agents, approvals, ask, events, health, keys, metrics, receipts, request, rights};
+use crate::{runs, tools};
+
+/// A route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    handler: MethodRouter<Arc<Edge>>,
+}
+
+fn route(method: Method, path: &'static str, handler: MethodRouter<Arc<Edge>>) -> Route {
+    Route { method, path, handler }
+}
+
+/// Every route.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/health", get(health::health)),
+        route(Method::GET, "/ready", get(health::ready)),
+        route(Method::GET, "/metrics", get(metrics::metrics)),
+        route(Method::GET, "/v1/auth/me", get(keys::me)),
+        route(Method::GET, "/v1/auth/tokens", get(keys::list)),
+        route(Method::POST, "/v1/auth/tokens", post(keys::create)),
+        route(Method::DELETE, "/v1/auth/tokens/{id}", delete(keys::revoke)),
+        route(Method::POST, "/v1/ask", post(ask::ask)),
+        route(Method::POST, "/v1/ask/stream", post(ask::ask_stream)),
+        route(Method::GET, "/v1/runs", get(runs::list)),
+        route(Method::GET, "/v1/runs/{id}", get(runs::show)),
+        route(Method::GET, "/v1/runs/{id}/events", get(events::events)),
+        route(Method::GET, "/v1/runs/{id}/receipt", get(receipts::receipt)),
+        route(Method::POST, "/v1/runs/{id}/cancel", post(runs::cancel)),
+        route(Method::GET, "/v1/approvals", get(approvals::list)),
+        route(Method::GET, "/v1/approvals/{id}", get(approvals::show)),
+        route(Method::POST, "/v1/approvals/{id}/decision", post(approvals::decide)),
+        route(Method::GET, "/v1/agents", get(agents::list)),
+        route(Method::GET, "/v1/agents/{id}", get(agents::show)),
+        route(Method::GET, "/v1/tools", get(tools::list)),
+        route(Method::POST, "/v1/tools/execute", post(tools::execute)),
+    ]
+}
+
+/// All of it, with what goes around every request.
+pub(crate) fn router(edge: &Arc<Edge>) -> Router {
+    let mut router = Router::new();
+    for Route { method, path, handler } in routes() {
+        let gate = Gate { edge: edge.clone(), right: rights::of(&method, path) };
+        router = router.route(path, handler.route_layer(from_fn_with_state(gate, pass)));
+    }
+    router
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::method())
+        .layer(from_fn_with_state(edge.clone(), request::around))
+        .with_state(edge.clone())
+}

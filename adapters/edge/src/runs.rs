@@ -1,0 +1,131 @@
+//! Runs: listed, shown and cancelled.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use genie_core::approval::Filter;
+use genie_core::ids::RunId;
+use genie_core::journal::{Entry, Record};
+use genie_core::outcome::Outcome;
+use genie_core::runs::{Query, Summary};
+use genie_core::tap::outcome_of;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth::{Caller, Known};
+use crate::body::{self, Params};
+use crate::edge::Edge;
+use crate::error::{Problem, of_outcome};
+use crate::view::{self, Sight};
+use crate::{page, rights};
+
+/// Most approvals that are shown with a run.
+const APPROVALS_MAX: usize = 100;
+
+/// What to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    status: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /v1/runs`: newest first.
+pub(crate) async fn list(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Params(listing): Params<Listing>,
+) -> Result<Response, Problem> {
+    let limit = page::limit(listing.limit)?;
+    let before = listing.after.map(|after| body::id(&after, "run")).transpose()?;
+    let query = Query {
+        subject: rights::own(caller.identity()).map(str::to_owned),
+        status: listing.status,
+        before: before.map(RunId),
+        limit: limit + 1,
+    };
+    let runs = edge.kernel().runs().list(caller.tenant(), &query).await?;
+    let page = page::of(runs, limit, |run| json!(run), |run| run.run_id.to_string());
+    Ok(body::json(&page))
+}
+
+/// The run, if the caller may know of it.
+pub(crate) async fn visible(edge: &Edge, caller: &Caller, id: &str) -> Result<Summary, Problem> {
+    let run = RunId(body::id(id, "run")?);
+    let found = edge.kernel().runs().get(caller.tenant(), run).await?;
+    let found = found.filter(|run| rights::sees(caller.identity(), &run.subject));
+    found.ok_or_else(|| Problem::not_found("run"))
+}
+
+/// `GET /v1/runs/{id}`: everything on record.
+pub(crate) async fn show(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let run = visible(&edge, &caller, &id).await?;
+    let records = edge.kernel().journal().read_run(run.run_id).await?;
+    let filter = Filter { run_id: Some(run.run_id), limit: APPROVALS_MAX, ..Filter::default() };
+    let approvals = edge.kernel().approvals().list(caller.tenant(), &filter).await?;
+    let (sight, now) = (Sight::of(caller.identity()), edge.now());
+    let mut object = json!(run);
+    object["messages"] = records.iter().filter_map(|record| sight.message(record)).collect();
+    object["steps"] = entries(&records, sight, |entry| matches!(entry, Entry::Step { .. }));
+    object["handled"] = entries(&records, sight, |entry| matches!(entry, Entry::Handled { .. }));
+    object["effects"] = entries(&records, sight, |entry| matches!(entry, Entry::Effect { .. }));
+    object["approvals"] = approvals.iter().map(|one| view::approval(one, now)).collect();
+    object["usage"] = usage(&records);
+    if let Some(outcome) = outcome_of(&records) {
+        object["outcome"] = json!(outcome.name());
+        match &outcome {
+            Outcome::Completed { answer, .. } => object["answer"] = answer.value(),
+            ended => {
+                let problem = of_outcome(ended, run.run_id);
+                let instance = format!("/v1/runs/{}", run.run_id);
+                object["problem"] =
+                    problem.map_or(Value::Null, |problem| problem.document(&instance, ""));
+                if let Some(fields) = object["problem"].as_object_mut() {
+                    fields.remove("request_id");
+                }
+            }
+        }
+    }
+    Ok(body::json(&object))
+}
+
+fn entries(records: &[Arc<Record>], sight: Sight, is: impl Fn(&Entry) -> bool) -> Value {
+    let chosen = records.iter().filter(|record| is(&record.entry));
+    chosen.map(|record| sight.entry(&record.entry, None)).collect()
+}
+
+/// How much the run took, once it has ended.
+fn usage(records: &[Arc<Record>]) -> Value {
+    let ended = records.iter().rev().find_map(|record| match &record.entry {
+        Entry::RunEnd { records, messages, duration_us, .. } => {
+            Some(json!({ "records": records, "messages": messages, "duration_us": duration_us }))
+        }
+        _ => None,
+    });
+    ended.unwrap_or_else(|| json!({ "records": records.len() }))
+}
+
+/// `POST /v1/runs/{id}/cancel`: ends the run and everything it has caused.
+pub(crate) async fn cancel(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let run = visible(&edge, &caller, &id).await?;
+    let reason = format!("cancelled by {}", caller.identity().subject);
+    let taken = run.ended_at.is_none()
+        && edge.kernel().cancel(&caller.principal, run.run_id, &reason).await;
+    if !taken {
+        return Err(Problem::conflict("run_ended", "the run has ended already").of_run(run.run_id));
+    }
+    let mut response = body::json(&json!({ "run_id": run.run_id, "status": "cancelling" }));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}

@@ -1,0 +1,155 @@
+//! Listening, connections with their bounds, and the end of both.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::{Edge, Limits, Options};
+use crate::router;
+
+/// Most headers of a request.
+const HEADERS_MAX: usize = 64;
+/// How long to wait when the system gives no connection, such as for want of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How long open requests may take to end once the listener is closed.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// Why an edge does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct StartError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// A running edge.
+pub struct Server {
+    edge: Arc<Edge>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    closed: oneshot::Receiver<()>,
+}
+
+/// Starts an edge that listens on this address; port 0 is any free one.
+///
+/// # Errors
+/// [`StartError`] if the address cannot be had.
+pub async fn start(options: Options, address: SocketAddr) -> Result<Server, StartError> {
+    let unusable = |source| StartError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let address = listener.local_addr().map_err(unusable)?;
+    let edge = Edge::new(options);
+    let (stop, (closing, closed)) = (CancellationToken::new(), oneshot::channel());
+    let door = Door { edge: edge.clone(), router: router::router(&edge), stop: stop.clone() };
+    edge.tasks.spawn(async move {
+        door.open(listener).await;
+        // Whoever waits for this may have gone.
+        let _ = closing.send(());
+    });
+    Ok(Server { edge, address, stop, closed })
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says that it is about to stop: `/ready` is 503 from now on, everything else works on.
+    pub fn drain(&self) {
+        self.edge.drain();
+    }
+
+    /// Ends streams with an event after which clients may come back, closes the listener, and
+    /// waits, for a bounded time, until the open requests have ended.
+    pub async fn close(self) {
+        self.edge.closing.cancel();
+        self.stop.cancel();
+        // An error means that there is nothing to wait for.
+        let _ = self.closed.await;
+        self.edge.tasks.shut_down().await;
+    }
+}
+
+/// What accepts connections.
+struct Door {
+    edge: Arc<Edge>,
+    router: Router,
+    stop: CancellationToken,
+}
+
+impl Door {
+    async fn open(self, listener: TcpListener) {
+        let limits = self.edge.options.limits;
+        let (places, graceful) =
+            (Arc::new(Semaphore::new(limits.connections_max)), GracefulShutdown::new());
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => break,
+                accepted = accept(&listener, &places) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => self.serve(stream, place, &graceful, limits),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+        drop(listener);
+        if tokio::time::timeout(CLOSE_WAIT, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        place: OwnedSemaphorePermit,
+        graceful: &GracefulShutdown,
+        limits: Limits,
+    ) {
+        // Small frames of a stream are not held back to fill a packet.
+        let _ = stream.set_nodelay(true);
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(limits.header_bytes_max)
+            .max_headers(HEADERS_MAX);
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        let edge = self.edge.clone();
+        self.edge.tasks.spawn(async move {
+            edge.counters.connections.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            edge.counters.connections.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
+        });
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}

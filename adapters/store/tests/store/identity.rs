@@ -1,0 +1,107 @@
+//! The contract of keys: kept once, found by their id, listed and revoked within their tenant.
+
+use std::sync::Arc;
+
+use genie_core::clock::Timestamp;
+use genie_core::identity::{Credential, Key, KeyId, Keys, MemoryKeys, Query};
+use genie_core::ids::SeededIds;
+use genie_core::principal::Identity;
+
+use crate::on_each_database;
+use crate::place::Place;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(second * 1_000_000)
+}
+
+/// The key number `number`, made at that second, with the role.
+fn key(number: i64, tenant: &str, subject: &str, role: &str) -> Key {
+    let ids = SeededIds::new(number.unsigned_abs());
+    let made = Credential::make(&ids, at(number));
+    Key {
+        id: made.id(),
+        name: format!("key {number}").into(),
+        identity: Identity {
+            tenant: tenant.to_owned(),
+            subject: subject.to_owned(),
+            roles: [role.to_owned()].into(),
+            scopes: ["finance:ask".to_owned()].into(),
+            consents: [].into(),
+        },
+        secret_sha256: made.secret_sha256(),
+        created_by: "root".into(),
+        created_at: at(number),
+        expires_at: (number % 2 == 0).then(|| at(1_000)),
+        revoked_at: None,
+    }
+}
+
+fn ids(keys: &[Key]) -> Vec<KeyId> {
+    keys.iter().map(|key| key.id).collect()
+}
+
+async fn contract(keys: Arc<dyn Keys>) {
+    assert!(!keys.has_admin(at(0)).await.unwrap());
+    let asha = [key(1, "acme", "asha", "user"), key(3, "acme", "asha", "user")];
+    let ravi = key(2, "acme", "ravi", "user");
+    let other = key(4, "globex", "asha", "user");
+    for key in asha.iter().chain([&ravi, &other]) {
+        keys.put(key).await.unwrap();
+    }
+    // What is kept stays as it is.
+    keys.put(&Key { name: "another".into(), ..ravi.clone() }).await.unwrap();
+    assert_eq!(keys.claimed(ravi.id).await.unwrap(), Some(ravi.clone()));
+    assert_eq!(keys.claimed(key(9, "acme", "asha", "user").id).await.unwrap(), None);
+
+    let all = || Query { limit: 10, ..Query::default() };
+    let check = async |tenant: &str, query: Query, expected: &[&Key]| {
+        let listed = keys.list(tenant, &query).await.unwrap();
+        let expected: Vec<KeyId> = expected.iter().map(|key| key.id).collect();
+        assert_eq!(ids(&listed), expected, "{tenant}: {query:?}");
+    };
+    check("acme", all(), &[&asha[1], &ravi, &asha[0]]).await;
+    check("globex", all(), &[&other]).await;
+    check("nobody", all(), &[]).await;
+    let of_asha = Query { subject: Some("asha".to_owned()), ..all() };
+    check("acme", of_asha, &[&asha[1], &asha[0]]).await;
+    check("acme", Query { before: Some(ravi.id), ..all() }, &[&asha[0]]).await;
+    check("acme", Query { limit: 1, ..all() }, &[&asha[1]]).await;
+
+    // Neither another tenant nor another subject revokes it, and nobody does twice.
+    assert!(!keys.revoke("globex", None, ravi.id, at(5)).await.unwrap());
+    assert!(!keys.revoke("acme", Some("asha"), ravi.id, at(5)).await.unwrap());
+    assert!(keys.revoke("acme", Some("ravi"), ravi.id, at(5)).await.unwrap());
+    assert!(!keys.revoke("acme", None, ravi.id, at(6)).await.unwrap());
+    let revoked = keys.claimed(ravi.id).await.unwrap().unwrap();
+    assert_eq!(revoked, Key { revoked_at: Some(at(5)), ..ravi });
+
+    let admin = key(6, "acme", "root", "admin");
+    keys.put(&admin).await.unwrap();
+    assert!(keys.has_admin(at(999)).await.unwrap());
+    assert!(!keys.has_admin(at(1_000)).await.unwrap(), "it has expired by then");
+    assert!(keys.revoke("acme", None, admin.id, at(7)).await.unwrap());
+    assert!(!keys.has_admin(at(8)).await.unwrap());
+}
+
+#[tokio::test]
+async fn keys_in_memory_keep_the_contract() {
+    contract(Arc::new(MemoryKeys::default())).await;
+}
+
+async fn keep_the_contract(place: &Place) {
+    let store = place.own().await;
+    contract(store.keys.clone()).await;
+    store.close().await.unwrap();
+}
+
+async fn outlive_the_process(place: &Place) {
+    let kept = key(1, "acme", "asha", "admin");
+    let store = place.own().await;
+    store.keys.put(&kept).await.unwrap();
+    store.close().await.unwrap();
+    let store = place.look().await;
+    assert_eq!(store.keys.claimed(kept.id).await.unwrap(), Some(kept));
+    store.close().await.unwrap();
+}
+
+on_each_database!(keep_the_contract, outlive_the_process);

@@ -122,7 +122,6 @@ enum Place {
 }
 
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a run's life")]
 pub(crate) struct State {
     ended: bool,
     pub(crate) slots: Vec<Slot>,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::process::Command;
 
 use genie_core::ids::RunId;
 use genie_core::journal::steps::Effect;
@@ -26,6 +27,18 @@ pub(crate) struct Evidence {
     done: HashSet<String>,
     /// Each chain as a file.
     journals: Vec<Vec<u8>>,
+}
+
+/// Has the program's auditor check the database as it is.
+pub(crate) fn is_in_order(directory: &Path, database: Option<&str>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genie"));
+    command.args(["audit", "verify"]).env("XDG_DATA_HOME", directory);
+    command.env_remove("GENIE_DATABASE").env("GENIE_DATA", directory.join("data"));
+    if let Some(url) = database {
+        command.env("GENIE_DATABASE", url);
+    }
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 fn lines_of(file: &Path) -> Vec<String> {

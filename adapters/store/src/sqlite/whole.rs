@@ -1,8 +1,8 @@
 //! A small group as one text of SQL, from `BEGIN` to `COMMIT`: one trip to the driver's thread.
 //!
 //! A statement by itself costs a trip there and back, which takes longer than a few rows do, and
-//! whoever waits for a lone run waits for all of them. The texts are few and fixed, so that they are
-//! prepared once; the rows that a group has not are null and left out. What does not fit goes
+//! whoever waits for a lone run waits for all of them. The texts are few and fixed, so that they
+//! are prepared once; the rows that a group has not are null and left out. What does not fit goes
 //! statement by statement, by [`super::insert`].
 
 use std::sync::Arc;

@@ -431,7 +431,7 @@ fn a_label_that_was_lowered_is_found() {
     }
 }
 
-/// A data directory with one payment that was approved and one that waits.
+/// A data directory with one payment that was approved and one that waits, in the clear as well.
 fn approvals() -> &'static Path {
     static APPROVALS: OnceLock<(Files, PathBuf)> = OnceLock::new();
     let (_, data) = APPROVALS.get_or_init(|| {
@@ -446,6 +446,7 @@ fn approvals() -> &'static Path {
         let first = waits();
         assert_eq!(genie_in(&data, &["approvals", "approve", &first, "--as", "asha"]).code, 0);
         waits();
+        unseal(&data);
         (files, data)
     });
     data

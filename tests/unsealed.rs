@@ -7,7 +7,7 @@ use genie_store::{KeySource, Location, Mode, Options, RawContent};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-/// Puts texts and contents back where they are kept in the clear.
+/// Puts texts, contents and approvals back where they are kept in the clear.
 pub(crate) fn unseal(data: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -31,6 +31,13 @@ pub(crate) fn unseal(data: &Path) {
                        WHERE sha256 = $2";
             let query = sqlx::query(sql).bind(content).bind(key.sha256);
             query.execute(&mut connection).await.unwrap();
+        }
+        for approval in store.checkpoints.raw_approvals(&[], 1_000).await.unwrap() {
+            let RawContent::Bytes(document) = approval.document else { continue };
+            let sql = "UPDATE approvals SET document = $1, sealed = NULL, key_id = NULL \
+                       WHERE id = $2";
+            let query = sqlx::query(sql).bind(String::from_utf8(document).unwrap());
+            query.bind(approval.id).execute(&mut connection).await.unwrap();
         }
         store.close().await.unwrap();
         connection.close().await.unwrap();

@@ -31,9 +31,9 @@ const OF_LINK: usize = 3;
 const OF_START: usize = 10;
 const OF_CHANGE: usize = 6;
 
-/// The transaction of a group up to a size. If the chain is no longer ours, a key that the group was
-/// sealed with is erased, or the group is written already, a constraint of the records is violated
-/// and nothing is written.
+/// The transaction of a group up to a size. If the chain is no longer ours, a key that the group
+/// was sealed with is erased, or the group is written already, a constraint of the records is
+/// violated and nothing is written.
 #[derive(Debug)]
 pub(super) struct Whole {
     records: usize,

@@ -127,7 +127,7 @@ fn tampering_on_a_server_is_found_where_it_is() {
     let desk = Desk::new();
     desk.run(&[]);
     let end = desk.verified()["records"].as_u64().unwrap();
-    let edited = "UPDATE records SET body = replace(body, '\"type\"', '\"was\":1,\"type\"') \
+    let edited = "UPDATE records SET sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1) \
                   WHERE seq = 20";
     desk.check("records", edited, "edited", Some(20));
     let rehashed = "UPDATE records SET hash = decode(repeat('00', 32), 'hex') WHERE seq = 20";

@@ -32,7 +32,8 @@ pub(crate) struct Evidence {
 /// Has the program's auditor check the database as it is.
 pub(crate) fn is_in_order(directory: &Path, database: Option<&str>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genie"));
-    command.args(["audit", "verify"]).env("XDG_DATA_HOME", directory);
+    command.args(["audit", "verify", "--sealing-key"]).arg(directory.join("sealing.key"));
+    command.env("XDG_DATA_HOME", directory);
     command.env_remove("GENIE_DATABASE").env("GENIE_DATA", directory.join("data"));
     if let Some(url) = database {
         command.env("GENIE_DATABASE", url);

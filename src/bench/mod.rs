@@ -144,7 +144,7 @@ impl Bench {
         more: impl FnOnce(App) -> App,
     ) -> anyhow::Result<Self> {
         // Records beyond these are dropped, so that memory stays flat over any number of runs.
-        let mut config = Config { journal_records_max: 1_024, ..Config::default() };
+        let mut config = Config { journal_records_max: 8_192, ..Config::default() };
         adjust(&mut config);
         let running = more(App::build(config).agents(agents)).start().await?;
         let principal = running.admit(Identity {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use genie_core::approval::MemoryApprovals;
 use genie_core::blob::MemoryBlobs;
+use genie_core::budget::{MemoryBudgets, Prices};
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::ids::SeededIds;
 use genie_core::journal::memory::MemoryJournal;
@@ -35,6 +36,8 @@ pub(crate) async fn ask<T: Payload>(
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(0))),
         ids: Arc::new(SeededIds::new(7)),
         limits: Limits::default(),
+        budgets: Arc::new(MemoryBudgets::default()),
+        prices: Prices::default(),
         home_region: "in".to_owned(),
         user_clearance: Clearance::up_to(Classification::Confidential),
     };

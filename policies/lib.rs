@@ -37,6 +37,7 @@ pub fn baseline() -> Vec<Arc<dyn Policy>> {
         Arc::new(checks::hop_loop::HopLoop),
         Arc::new(checks::tenant_isolation::TenantIsolation),
         Arc::new(checks::role_scope::RoleScope),
+        Arc::new(checks::allow_lists::AllowLists),
         Arc::new(checks::consent::Consent),
         Arc::new(checks::classification_ceiling::ClassificationCeiling),
         Arc::new(checks::data_residency::DataResidency),

@@ -172,7 +172,7 @@ pub fn explain(
 ) -> Result<Explanation, payload::Error> {
     let message = specimen.message()?;
     let facts = surroundings.facts();
-    let verdict = set.evaluate(&message, &facts);
+    let verdict = set.preview(&message, &facts);
     Ok(Explanation {
         decision: verdict.decision,
         policy: verdict.policy.clone(),

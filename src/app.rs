@@ -6,12 +6,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use genie_agents::finance::domain::statement::{ParseOptions, parse};
 use genie_core::Agent;
 use genie_core::approval::{Approvals, MemoryApprovals};
 use genie_core::attempts::{Attempts, MemoryAttempts};
+use genie_core::audit::evidence::Evidence;
 use genie_core::audit::receipts::Receipts;
 use genie_core::blob::{Blobs, MemoryBlobs};
-use genie_core::identity::{Keys, MemoryKeys};
+use genie_core::budget::{Budgets, MemoryBudgets};
+use genie_core::document::{Documents, MemoryDocuments};
+use genie_core::identity::accounts::Accounts;
+use genie_core::identity::{Keys, MemoryAccounts, MemoryKeys};
 use genie_core::journal::Journal;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
@@ -22,12 +27,14 @@ use genie_core::runs::{MemoryRuns, Runs};
 use genie_core::tasks::Tasks;
 use genie_core::tool::Tool;
 use genie_store::{Mode, Opened};
-use genie_tools::{Calculator, ClockNow, PaymentTransfer};
+use genie_tools::{Calculator, ClockNow, DocumentQuery, PaymentTransfer, Row, Rows};
 
+use crate::auditor::evidence::Shown;
 use crate::auditor::receipts::Signed;
 use crate::auditor::{self, keys::KeyFile};
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
+use crate::telemetry::Spans;
 
 pub use genie_tools::Bank;
 
@@ -49,6 +56,9 @@ pub enum Error {
          `sealing_key`"
     )]
     NoKey,
+    /// The collector that the settings name cannot be told anything.
+    #[error("{0}")]
+    Telemetry(String),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] genie_store::OpenError),
@@ -60,8 +70,11 @@ struct Ports {
     runs: Arc<dyn Runs>,
     approvals: Arc<dyn Approvals>,
     blobs: Arc<dyn Blobs>,
+    budgets: Arc<dyn Budgets>,
     attempts: Arc<dyn Attempts>,
+    documents: Arc<dyn Documents>,
     keys: Arc<dyn Keys>,
+    accounts: Arc<dyn Accounts>,
     store: Option<Opened>,
 }
 
@@ -75,8 +88,11 @@ impl Ports {
                 journal,
                 approvals: Arc::new(MemoryApprovals::default()),
                 blobs: Arc::new(MemoryBlobs::default()),
+                budgets: Arc::new(MemoryBudgets::default()),
                 attempts: Arc::new(MemoryAttempts::default()),
+                documents: Arc::new(MemoryDocuments::default()),
                 keys: Arc::new(MemoryKeys::default()),
+                accounts: Arc::new(MemoryAccounts::default()),
                 store: None,
             });
         };
@@ -92,8 +108,11 @@ impl Ports {
             runs: store.runs.clone(),
             approvals: store.approvals.clone(),
             blobs: store.blobs.clone(),
+            budgets: store.budgets.clone(),
             attempts: store.attempts.clone(),
+            documents: store.documents.clone(),
             keys: store.keys.clone(),
+            accounts: store.accounts.clone(),
             store: Some(store),
         })
     }
@@ -171,14 +190,18 @@ impl App {
     pub async fn start(self) -> Result<Running, Error> {
         let policies = self.policy_set()?;
         let ports = Ports::open(&self.config).await?;
+        let mut tools = self.tools;
+        tools.push(document_query(&ports.documents));
         let (kernel, authority) = Kernel::start(Options {
             agents: self.agents,
-            tools: self.tools,
+            tools,
             policies,
             journal: ports.journal,
             runs: ports.runs,
             approvals: ports.approvals,
             blobs: ports.blobs,
+            budgets: ports.budgets.clone(),
+            prices: self.config.prices.of.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             limits: self.config.limits,
@@ -192,10 +215,40 @@ impl App {
         let receipts = receipts.map(|(store, auditor)| {
             Arc::new(Signed { store: store.checkpoints.clone(), auditor }) as Arc<dyn Receipts>
         });
-        let (attempts, keys) = (ports.attempts, ports.keys);
-        let store = Mutex::new(ports.store);
-        let drain = self.config.limits.drain;
-        Ok(Running { kernel, authority, attempts, keys, receipts, store, auditor, tasks, drain })
+        let evidence = ports.store.as_ref().zip(auditor.clone()).zip(self.config.checkpoint_key());
+        let evidence = evidence.map(|((store, auditor), key)| {
+            let (store, key) = (store.checkpoints.clone(), KeyFile::at(key));
+            Arc::new(Shown { store, auditor, key, ids: Arc::new(SystemIds) }) as Arc<dyn Evidence>
+        });
+        let spans = Spans::start(&self.config.telemetry, &kernel);
+        let (spans, error) = match spans {
+            Ok(spans) => (spans, None),
+            Err(error) => (Spans::default(), Some(error)),
+        };
+        let spans = Mutex::new(Some(spans));
+        let running = Running {
+            kernel,
+            authority,
+            attempts: ports.attempts,
+            keys: ports.keys,
+            budgets: ports.budgets,
+            accounts: ports.accounts,
+            documents: ports.documents,
+            receipts,
+            evidence,
+            store: Mutex::new(ports.store),
+            auditor,
+            spans,
+            tasks,
+            drain: self.config.limits.drain,
+        };
+        match error {
+            None => Ok(running),
+            Some(error) => {
+                running.drain().await;
+                Err(Error::Telemetry(error))
+            }
+        }
     }
 
     /// The policies in force: the built-in checks, the rules, and those that were added.
@@ -209,8 +262,12 @@ impl App {
     /// What a replay judges by: the policies, and the facts around the messages.
     pub(crate) fn world(self) -> Result<(PolicySet, World), Error> {
         let Config { user_clearance, home_region, limits, .. } = &self.config;
+        let mut tools = self.tools.clone();
+        // Nothing is looked up in a replay.
+        let nothing: Arc<dyn Documents> = Arc::new(MemoryDocuments::default());
+        tools.push(document_query(&nothing));
         let clearance = user_clearance.clone();
-        let world = World::new(&self.agents, &self.tools, clearance, home_region, limits);
+        let world = World::new(&self.agents, &tools, clearance, home_region, limits);
         Ok((self.policy_set()?, world.map_err(kernel::Error::from)?))
     }
 
@@ -221,6 +278,23 @@ impl App {
         running.drain().await;
         Ok(())
     }
+}
+
+/// The tool that looks into statements.
+fn document_query(documents: &Arc<dyn Documents>) -> Arc<dyn Tool> {
+    Arc::new(DocumentQuery::over(documents.clone(), statement_rows))
+}
+
+/// Reads a statement for the tool that looks into it.
+fn statement_rows(content: &[u8]) -> Result<Rows, String> {
+    let ledger = parse(content, &ParseOptions::default()).map_err(|error| error.to_string())?;
+    let rows = ledger.entries.iter().map(|entry| Row {
+        line: entry.line,
+        date: entry.date.to_string(),
+        amount_minor: entry.amount_minor,
+        description: entry.description.to_string(),
+    });
+    Ok(Rows { currency: ledger.currency.to_string(), rows: rows.collect() })
 }
 
 /// Starts to sign the log of this process's chain.
@@ -241,10 +315,15 @@ pub struct Running {
     kernel: Kernel,
     authority: Authority,
     attempts: Arc<dyn Attempts>,
+    documents: Arc<dyn Documents>,
     keys: Arc<dyn Keys>,
+    budgets: Arc<dyn Budgets>,
+    accounts: Arc<dyn Accounts>,
     receipts: Option<Arc<dyn Receipts>>,
+    evidence: Option<Arc<dyn Evidence>>,
     store: Mutex<Option<Opened>>,
     auditor: Option<auditor::Handle>,
+    spans: Mutex<Option<Spans>>,
     tasks: Tasks,
     drain: Duration,
 }
@@ -268,16 +347,40 @@ impl Running {
         &self.attempts
     }
 
+    /// What people have sent to ask about.
+    #[must_use]
+    pub fn documents(&self) -> &Arc<dyn Documents> {
+        &self.documents
+    }
+
     /// Who may come in over a network.
     #[must_use]
     pub fn keys(&self) -> &Arc<dyn Keys> {
         &self.keys
     }
 
+    /// What keys may spend.
+    #[must_use]
+    pub fn budgets(&self) -> &Arc<dyn Budgets> {
+        &self.budgets
+    }
+
+    /// Who signs in with a password.
+    #[must_use]
+    pub fn accounts(&self) -> &Arc<dyn Accounts> {
+        &self.accounts
+    }
+
     /// Where receipts come from; `None` if nothing is signed.
     #[must_use]
     pub fn receipts(&self) -> Option<Arc<dyn Receipts>> {
         self.receipts.clone()
+    }
+
+    /// The log as evidence; `None` if nothing is signed.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Arc<dyn Evidence>> {
+        self.evidence.clone()
     }
 
     /// Whether runs outlive this process.
@@ -309,6 +412,10 @@ impl Running {
             if let Err(error) = auditor.checkpoint().await {
                 tracing::error!(%error, "the end of the log is not signed");
             }
+        }
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(spans) = spans {
+            spans.close().await;
         }
         self.tasks.shut_down().await;
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -7,6 +7,7 @@
 pub(crate) mod blame;
 mod claims;
 mod contents;
+pub(crate) mod evidence;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod log;

@@ -14,14 +14,19 @@ use genie_store::{Keks, KeySource};
 use serde::Deserialize;
 
 use crate::auditor::keys::FILE;
+use crate::signing;
 use crate::storage::{self, Storage};
 
 pub(crate) mod duration;
 mod file;
 mod layers;
+mod prices;
+mod sign_in;
 
 use file::File;
 pub use layers::{Setting, Source};
+pub use prices::Prices;
+pub use sign_in::SignIn;
 
 /// The defaults and the reference: the text of `config/genie.toml`.
 pub const REFERENCE: &str = include_str!("../config/genie.toml");
@@ -38,6 +43,10 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// Where runs are kept.
     pub storage: Storage,
+    /// The address of a server to work on in place of a database.
+    pub server: Option<String>,
+    /// The file of the key that is shown to that server.
+    pub token_file: Option<PathBuf>,
     /// How long a process that shares a database may be silent before another takes over its runs.
     pub lease: Duration,
     /// How often the log is signed, if it has grown.
@@ -50,12 +59,43 @@ pub struct Config {
     pub journal_records_max: usize,
     /// The region in which this installation processes.
     pub home_region: String,
+    /// What is logged, as directives; empty leaves it to the command.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// What users are told about what answers them.
+    pub disclosure: String,
     /// What whoever asks may be given back.
     pub user_clearance: Clearance,
     /// The bounds.
     pub limits: Limits,
     /// The HTTP interface.
     pub http: Http,
+    /// What a collector is told.
+    pub telemetry: Telemetry,
+    /// How people sign in with a password.
+    pub sign_in: SignIn,
+    /// What things cost.
+    pub prices: Prices,
+}
+
+/// What an OpenTelemetry collector is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Telemetry {
+    /// The collector's base URL; empty means none.
+    pub otlp_endpoint: String,
+    /// The name under which this installation appears there.
+    pub service_name: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// The settings of the HTTP interface.
@@ -78,6 +118,10 @@ impl Http {
             header_timeout: short,
             body_timeout: short,
             requests_per_minute_max: 1,
+            user_requests_per_minute_max: 1,
+            tenant_requests_per_minute_max: 1,
+            sign_ins_per_minute_max: 1,
+            address_sign_ins_per_minute_max: 1,
             heartbeat: short,
             stall: short,
         };
@@ -104,15 +148,23 @@ impl Default for Config {
         let mut config = Self {
             policies: None,
             storage: Storage::Unset,
+            server: None,
+            token_file: None,
             lease: Duration::from_secs(1),
             checkpoint_every: Duration::from_secs(1),
             checkpoint_key: None,
             sealing_key: SealingKey::Unset,
             journal_records_max: 1,
             home_region: String::new(),
+            log: String::new(),
+            log_format: LogFormat::Text,
+            disclosure: String::new(),
             user_clearance: Clearance::up_to(Classification::Public),
             limits: Limits::default(),
             http: Http::strict(),
+            telemetry: Telemetry::default(),
+            sign_in: SignIn::strict(),
+            prices: Prices::free(),
         };
         if let Ok(reference) = toml::from_str::<File>(REFERENCE) {
             reference.apply(&mut config);
@@ -211,8 +263,14 @@ impl Config {
         if let (Some(key), Some(directory)) = (&mut config.checkpoint_key, path.parent()) {
             *key = directory.join(&*key);
         }
+        if let (Some(file), Some(directory)) = (&mut config.token_file, path.parent()) {
+            *file = directory.join(&*file);
+        }
         if let (SealingKey::File(key), Some(directory)) = (&mut config.sealing_key, path.parent()) {
             *key = directory.join(&*key);
+        }
+        if let Some(directory) = path.parent() {
+            config.sign_in.beside(directory);
         }
         if let (Storage::Directory(data), Some(directory)) = (&mut config.storage, path.parent()) {
             *data = directory.join(&*data);
@@ -223,13 +281,22 @@ impl Config {
     /// The file of the key that signs the log; `None` if nothing is kept.
     #[must_use]
     pub fn checkpoint_key(&self) -> Option<PathBuf> {
-        let directory = match (&self.checkpoint_key, &self.storage) {
-            (Some(key), _) => return Some(key.clone()),
-            (None, Storage::Directory(directory)) => Some(directory.clone()),
-            (None, Storage::Database(_)) => storage::directory(),
-            (None, Storage::Memory | Storage::Unset) => None,
-        };
-        Some(directory?.join(FILE))
+        self.checkpoint_key.clone().or_else(|| Some(self.keys()?.join(FILE)))
+    }
+
+    /// The file of the key that signs the tokens of sessions; `None` if nothing is kept.
+    #[must_use]
+    pub fn tokens_key(&self) -> Option<PathBuf> {
+        self.sign_in.key.clone().or_else(|| Some(self.keys()?.join(signing::FILE)))
+    }
+
+    /// The directory of keys for which no other place was named; `None` if nothing is kept.
+    fn keys(&self) -> Option<PathBuf> {
+        match &self.storage {
+            Storage::Directory(directory) => Some(directory.clone()),
+            Storage::Database(_) => storage::directory(),
+            Storage::Memory | Storage::Unset => None,
+        }
     }
 
     /// Where the key comes from that the keys of personal data are wrapped with; `None` if nothing
@@ -295,7 +362,7 @@ mod tests {
     #[test]
     fn the_reference_sets_everything_and_agrees_with_the_kernel() {
         let file: File = toml::from_str(REFERENCE).unwrap();
-        assert!(file.policies.is_some() && file.home_region.is_some());
+        assert!(file.policies.is_some() && file.home_region.is_some() && file.disclosure.is_some());
         assert!(file.journal_records_max.is_some() && file.storage.is_some());
         assert!(file.checkpoint_every.is_some() && file.checkpoint_key.is_some());
         assert!(file.lease.is_some() && file.sealing_key.is_some());
@@ -303,6 +370,8 @@ mod tests {
         // The debug form lists every field, so that a new limit cannot be forgotten here.
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);
         assert!(!format!("{:?}", file.http).contains("None"), "{:?}", file.http);
+        assert!(!format!("{:?}", file.sign_in).contains("None"), "{:?}", file.sign_in);
+        assert!(!format!("{:?}", file.prices).contains("None"), "{:?}", file.prices);
 
         let config = Config::default();
         assert_eq!(config.limits, Limits::default());

@@ -8,6 +8,8 @@ mod bench;
 pub mod cli;
 pub mod config;
 mod host;
+mod signing;
 pub mod storage;
+mod telemetry;
 
 pub use app::App;

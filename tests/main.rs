@@ -24,6 +24,7 @@ mod policy;
 mod postgres;
 mod readme;
 mod replay;
+mod rights;
 mod run;
 mod sealing;
 mod tidy;

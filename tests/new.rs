@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use crate::program::{Ended, genie};
 
 /// What a checkout needs to be built.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     "CONTRIBUTING.md",
     "Cargo.toml",
     "Cargo.lock",
@@ -15,6 +15,7 @@ const PARTS: [&str; 18] = [
     "rustfmt.toml",
     "README.md",
     "adapters",
+    "client",
     "agents",
     "benches",
     "config",

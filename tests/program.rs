@@ -43,6 +43,9 @@ pub(crate) fn command_in(data: &Path, arguments: &[&str]) -> Program {
     for set in ["NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "GENIE_DATABASE", "GENIE_LOG"] {
         command.env_remove(set);
     }
+    for set in ["GENIE_SERVER", "GENIE_TOKEN", "GENIE_TOKEN_FILE"] {
+        command.env_remove(set);
+    }
     for set in ["GENIE_SEALING_KEY", "GENIE_SEALING_SECRET", "GENIE_CHECKPOINT_KEY_FILE"] {
         command.env_remove(set);
     }

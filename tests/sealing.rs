@@ -153,18 +153,30 @@ fn nobody_is_erased_while_a_run_of_theirs_waits() {
 
 #[track_caller]
 fn found(sql: &str, fault: &str, record: Option<u64>) {
-    let desk = Desk::new();
-    desk.good(&["run", "--quiet"]);
-    assert!(desk.other(&["run", "--quiet"]).success());
-    desk.edit(sql);
-    let report = desk.genie(&["audit", "verify", "--json"]);
-    assert_eq!(report.code, 1, "{}", report.stdout);
-    let report = report.json();
-    assert_eq!(report["fault"], fault, "{report:#}");
-    assert_eq!(report["record"].as_u64(), record, "{report:#}");
+    let (desk, _) = Desk::of_two();
+    desk.finds(sql, fault, record);
 }
 
 impl Desk {
+    /// The runs of two persons, and the number of the first sealed record of the second.
+    fn of_two() -> (Self, u64) {
+        let desk = Self::new();
+        desk.good(&["run", "--quiet"]);
+        let report = desk.json(&["audit", "verify", "--json"]);
+        assert!(desk.other(&["run", "--quiet"]).success());
+        (desk, report["records"].as_u64().unwrap() + 2)
+    }
+
+    #[track_caller]
+    fn finds(&self, sql: &str, fault: &str, record: Option<u64>) {
+        self.edit(sql);
+        let report = self.genie(&["audit", "verify", "--json"]);
+        assert_eq!(report.code, 1, "{}", report.stdout);
+        let report = report.json();
+        assert_eq!(report["fault"], fault, "{report:#}");
+        assert_eq!(report["record"].as_u64(), record, "{report:#}");
+    }
+
     /// As [`Self::genie`], by somebody else.
     fn other(&self, arguments: &[&str]) -> std::process::ExitStatus {
         let mut command = command_in(&self.data, arguments);
@@ -194,22 +206,12 @@ fn sealed_texts_that_were_moved_or_changed_are_found_where_they_are() {
 #[test]
 fn a_key_that_was_taken_away_or_exchanged_is_no_erasure() {
     let first = "(SELECT MIN(seq) FROM records WHERE key_id = 2)";
-    let first_of_other = Desk::first_of_other();
     found("UPDATE subject_keys SET wrapped = NULL WHERE id = 1", "edited", Some(2));
     found("UPDATE subject_keys SET tenant = 'other' WHERE id = 1", "edited", Some(2));
     let sql = "UPDATE subject_keys SET wrapped = NULL, erased_at = 1 WHERE id = 1; \
                UPDATE records SET key_id = 1 WHERE seq = ";
-    found(&format!("{sql}{first}"), "unfounded", Some(first_of_other));
-}
-
-impl Desk {
-    /// The first sealed record of the second person: the runs of both have as many records.
-    fn first_of_other() -> u64 {
-        let desk = Self::new();
-        desk.good(&["run", "--quiet"]);
-        let report = desk.json(&["audit", "verify", "--json"]);
-        report["records"].as_u64().unwrap() + 2
-    }
+    let (desk, first_of_other) = Desk::of_two();
+    desk.finds(&format!("{sql}{first}"), "unfounded", Some(first_of_other));
 }
 
 #[test]

@@ -11,7 +11,7 @@ const FILE_LINES_MAX: usize = 500;
 /// Most columns of a line.
 const COLUMNS_MAX: usize = 100;
 /// Most lines of the core, tests not counted: a kernel that one person can read in a day.
-const CORE_LINES_MAX: usize = 14_000;
+const CORE_LINES_MAX: usize = 16_000;
 /// Names that say nothing about what is inside.
 const VAGUE: [&str; 5] = ["util", "utils", "helpers", "common", "misc"];
 /// What the core is built on. A new one is a decision: change this line in the same commit.
@@ -67,8 +67,10 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
 }
 
 fn sources() -> Vec<String> {
-    let folders =
-        ["adapters", "agents", "benches", "core", "examples", "fuzz", "policies", "src", "tests"];
+    let folders = [
+        "adapters", "agents", "benches", "client", "core", "examples", "fuzz", "policies", "src",
+        "tests",
+    ];
     folders.iter().flat_map(|folder| files(folder, "rs")).collect()
 }
 
@@ -183,10 +185,15 @@ fn declared(line: &str) -> Option<&str> {
 fn every_file_is_part_of_its_crate() {
     let crates = [
         ("adapters/edge/src", "adapters/edge/src/lib.rs"),
+        ("adapters/sheets/src", "adapters/sheets/src/lib.rs"),
         ("adapters/store/src", "adapters/store/src/lib.rs"),
+        ("adapters/store/disk/src", "adapters/store/disk/src/lib.rs"),
+        ("adapters/store/tests/power", "adapters/store/tests/power/main.rs"),
         ("adapters/store/tests/store", "adapters/store/tests/store/main.rs"),
+        ("adapters/telemetry/src", "adapters/telemetry/src/lib.rs"),
         ("adapters/tools/src", "adapters/tools/src/lib.rs"),
         ("agents", "agents/lib.rs"),
+        ("client/src", "client/src/lib.rs"),
         ("policies", "policies/lib.rs"),
         ("core/src", "core/src/lib.rs"),
         ("core/tests/kernel", "core/tests/kernel/main.rs"),
@@ -263,6 +270,53 @@ fn the_core_stays_small_and_on_its_own_feet() {
     let source = files("core/src", "rs").into_iter().filter(|path| !is_test(path));
     let lines: usize = source.map(|path| above_tests(&read(&path)).lines().count()).sum();
     assert!(lines <= CORE_LINES_MAX, "the core has {lines} lines, more than {CORE_LINES_MAX}");
+}
+
+/// What each crate may see of the others, tests aside: imports point down only.
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("core", &[]),
+    ("policies", &["genie-core"]),
+    ("agents", &["genie-core"]),
+    ("client", &["genie-core"]),
+    ("adapters/edge", &["genie-core"]),
+    ("adapters/sheets", &[]),
+    ("adapters/store", &["genie-core"]),
+    ("adapters/store/disk", &[]),
+    ("adapters/telemetry", &["genie-core"]),
+    ("adapters/tools", &["genie-core"]),
+    (
+        ".",
+        &[
+            "genie-agents",
+            "genie-client",
+            "genie-core",
+            "genie-edge",
+            "genie-policies",
+            "genie-sheets",
+            "genie-store",
+            "genie-telemetry",
+            "genie-tools",
+        ],
+    ),
+];
+
+#[test]
+fn a_crate_sees_only_the_layers_below_it() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    let mut broken = Vec::new();
+    for member in members.iter().map(|member| member.as_str().unwrap()) {
+        let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == member) else {
+            broken.push(format!("`{member}` has no layer"));
+            continue;
+        };
+        let manifest: toml::Table = read(&format!("{member}/Cargo.toml")).parse().unwrap();
+        let seen = manifest["dependencies"].as_table().unwrap().keys();
+        let ours = seen.filter(|name| name.starts_with("genie"));
+        let above = ours.filter(|name| !below.contains(&name.as_str()));
+        broken.extend(above.map(|name| format!("`{member}` sees `{name}`")));
+    }
+    assert_none(&broken, "import downwards only, or give the crate a layer");
 }
 
 #[test]

@@ -17,5 +17,5 @@ pub struct ToolRequest {
 }
 
 impl Payload for ToolRequest {
-    const KIND: &'static str = "tool.request";
+    const KIND: &'static str = genie_core::tool::REQUEST;
 }

@@ -1,7 +1,7 @@
-//! The actor that runs one agent for one run: one message at a time, private state, no panic out.
+//! One agent at work for one run: one message at a time, private state, no panic out.
 //!
-//! The mailbox that counts is the run's bounded queue; the actor's own is only woken. So what is
-//! queued survives a crash of the actor, and the bound is ours.
+//! The mailbox that counts is the run's bounded queue; the actor that serves the activation is only
+//! woken. So what is queued survives a crash of the actor, and the bound is ours.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -28,10 +27,6 @@ use crate::run::{Caller, Delivery, Run, SlotId};
 
 /// The step number of the message to a fallback: no handler gets that far.
 const FALLBACK_STEP: u32 = u32::MAX;
-
-/// There is something in the queue.
-#[derive(Debug)]
-pub(crate) struct Wake;
 
 /// What one activation is.
 pub(crate) struct Activation {
@@ -82,26 +77,18 @@ enum Ended {
     Panicked { reason: String, untouched: bool, replied: bool },
 }
 
-impl Actor for Activation {
-    type Msg = Wake;
-    type State = Private;
-    type Arguments = ();
-
-    async fn pre_start(
-        &self,
-        _myself: ActorRef<Wake>,
-        (): (),
-    ) -> Result<Private, ActorProcessingErr> {
+impl Activation {
+    /// What it starts with.
+    pub(crate) fn begin(&self) -> Private {
         let seen = self.run.seen_before(self.slot);
-        Ok(Private { own: None, seen: seen.unwrap_or_else(|| self.run.shared.public.clone()) })
+        Private { own: None, seen: seen.unwrap_or_else(|| self.run.shared.public.clone()) }
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Wake>,
-        _wake: Wake,
-        private: &mut Private,
-    ) -> Result<(), ActorProcessingErr> {
+    /// Handles all that is queued.
+    ///
+    /// # Errors
+    /// The handler that panicked: the actor must not go on.
+    pub(crate) async fn serve(&self, private: &mut Private) -> Result<(), Box<Crash>> {
         while let Some(delivery) = self.run.next_again(self.slot) {
             self.handle_one(&delivery, private).await;
         }
@@ -113,14 +100,14 @@ impl Actor for Activation {
                 return Err(Box::new(crash));
             }
         }
-        if private.own.is_none() && self.run.let_go(self.slot, &private.seen) {
-            myself.stop(None);
-        }
         Ok(())
     }
-}
 
-impl Activation {
+    /// Lets go of the actor if it has nothing left to do; `false` if it must stay.
+    pub(crate) fn let_go(&self, private: &Private) -> bool {
+        self.run.let_go(self.slot, private)
+    }
+
     fn entry(&self) -> &registry::Entry {
         self.run.shared.registry.entry(self.agent)
     }

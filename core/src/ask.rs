@@ -23,6 +23,14 @@ pub enum Refused {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
+    /// A budget of the principal has too little left.
+    #[error("a run costs {price_minor}, and the budget has {left_minor} left (minor units)")]
+    Budget {
+        /// What a run costs.
+        price_minor: u64,
+        /// What is left.
+        left_minor: u64,
+    },
     /// The installation is shutting down.
     #[error("the installation is shutting down")]
     Draining,
@@ -53,6 +61,7 @@ pub struct Ask {
     pub(crate) deadline: Option<Duration>,
     pub(crate) trace_id: Option<u128>,
     pub(crate) run_id: Option<RunId>,
+    pub(crate) request_id: Option<Arc<str>>,
 }
 
 impl Ask {
@@ -78,6 +87,7 @@ impl Ask {
             deadline: None,
             trace_id: None,
             run_id: None,
+            request_id: None,
         }
     }
 
@@ -108,6 +118,14 @@ impl Ask {
     #[must_use]
     pub fn under(mut self, run: RunId) -> Self {
         self.run_id = Some(run);
+        self
+    }
+
+    /// Records the id of the request that this came with, so that whoever has the one finds the
+    /// other. It is kept in the clear.
+    #[must_use]
+    pub fn requested_as(mut self, id: &str) -> Self {
+        self.request_id = Some(id.into());
         self
     }
 

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ractor::Actor;
-
-use crate::activation::{Activation, Wake};
+use crate::activation::Activation;
+use crate::crew::Wake;
 use crate::failure::{Denied, Failure};
 use crate::gate::Held;
 use crate::governed::Governed;
@@ -148,6 +147,7 @@ impl Run {
                 }
             }
         }
+        self.shared.figures.judged(verdict.decision);
         let message = Arc::new(message);
         let sent = Entry::Message { route, message: message.clone() };
         let judged = Entry::Verdict {
@@ -259,32 +259,32 @@ impl Run {
             Schedule::Ended => Err(Failure::RunEnded),
             // If the actor has just died, its supervisor starts another for what is queued.
             Schedule::Wake(actor) => {
-                let _ = actor.cast(Wake);
+                let _ = actor.cast(Wake::Look);
                 Ok(())
             }
             Schedule::Spawn(slot) => self.start(slot).await,
         }
     }
 
-    /// Starts the actor of an activation under its agent's supervisor.
+    /// Has an actor serve an activation.
     async fn start(self: &Arc<Self>, slot: SlotId) -> Result<(), Failure> {
         let agent = self.state().slots[slot.0].agent;
-        let activation = Activation { run: self.clone(), slot, agent };
-        let started = match self.shared.supervisor(agent) {
-            Some(supervisor) => Actor::spawn_linked(None, activation, (), supervisor).await.ok(),
-            None => None,
-        };
-        let Some((actor, _)) = started else {
-            let reason = "the installation is shutting down".to_owned();
-            Box::pin(self.finish(Outcome::Cancelled { reason }, None)).await;
-            return Err(Failure::RunEnded);
-        };
-        if self.attach(slot, actor.clone()) {
-            let _ = actor.cast(Wake);
-        } else {
-            actor.stop(None);
+        loop {
+            let Some(actor) = self.shared.crew(agent).muster(&self.shared).await else {
+                let reason = "the installation is shutting down".to_owned();
+                Box::pin(self.finish(Outcome::Cancelled { reason }, None)).await;
+                return Err(Failure::RunEnded);
+            };
+            if !self.attach(slot, actor.clone()) {
+                self.shared.crew(agent).stand_down(actor);
+                return Ok(());
+            }
+            let activation = Activation { run: self.clone(), slot, agent };
+            // One that stood by may have died with its supervisor.
+            if actor.cast(Wake::Serve(activation)).is_ok() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Sends one request on behalf of the edge: the root of the run.

@@ -145,6 +145,9 @@ pub enum Failure {
         /// What the store said.
         reason: String,
     },
+    /// The run had not ended when its records were erased, so that nobody can go on with it.
+    #[error("its records were erased with the data of whoever asked for it")]
+    Erased,
     /// The run has ended meanwhile.
     #[error("the run has ended")]
     RunEnded,
@@ -171,6 +174,7 @@ impl Failure {
             Self::Payload { .. } => "payload",
             Self::Incomplete { .. } => "incomplete",
             Self::Journal { .. } => "journal",
+            Self::Erased => "erased",
             Self::RunEnded => "run_ended",
         }
     }

@@ -18,8 +18,12 @@ use crate::ids::Ids;
 use crate::journal::chain::Hash;
 use crate::principal::Identity;
 
+pub mod accounts;
+mod accounts_memory;
 mod memory;
 
+use accounts::AccountId;
+pub use accounts_memory::MemoryAccounts;
 pub use memory::MemoryKeys;
 
 /// The role that makes keys and sees everything of its tenant.
@@ -115,6 +119,26 @@ impl Credential {
     }
 }
 
+/// What a key was made with. A key is never worth more than that is at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// Access to the database itself.
+    Operator,
+    /// Another key.
+    Key(KeyId),
+    /// A session of an account.
+    Account(AccountId),
+}
+
+/// How often a key may be shown, if that is not left to the installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quotas {
+    /// Most requests in a minute.
+    pub per_minute: Option<u32>,
+    /// Most requests in a day, from midnight to midnight UTC.
+    pub per_day: Option<u32>,
+}
+
 /// A key as it is kept. It has no JSON form: what callers are shown leaves the hash out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
@@ -128,6 +152,12 @@ pub struct Key {
     pub secret_sha256: Hash,
     /// The subject that made it.
     pub created_by: Arc<str>,
+    /// What it was made with.
+    pub maker: Maker,
+    /// How often it may be shown; keys that were made with it count, too.
+    pub quotas: Quotas,
+    /// What it may spend, in minor units; keys that were made with it spend it, too.
+    pub budget_minor: Option<u64>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends, if it does.

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 
 use crate::approval::{self, Approval, ApprovalId, Status};
 use crate::clock::Timestamp;
+use crate::failure::Failure;
 use crate::ids::RunId;
-use crate::journal::{self, Record};
+use crate::journal::{self, Entry, Record};
 use crate::kernel::Shared;
 use crate::outcome::Outcome;
 use crate::recovery;
@@ -27,6 +28,9 @@ pub(crate) struct Parked {
 
 /// Wait before the store is asked again after it failed.
 pub(crate) const STORE_BACKOFF: Duration = Duration::from_millis(500);
+
+/// Most runs whose end is looked up in one round for those who wait for it.
+const LOOKUPS_MAX: usize = 64;
 
 /// Wait before a run that could not go on is claimed again: long enough that it costs nothing,
 /// short enough that it goes on soon after what was wrong has been put right.
@@ -149,7 +153,8 @@ impl Shared {
         }
     }
 
-    /// The run as its records tell it, in memory again but not yet at work.
+    /// The run as its records tell it, in memory again but not yet at work. One whose records were
+    /// erased is ended: nobody can go on with it, and nobody should try for ever.
     async fn restored(self: &Arc<Self>, id: RunId) -> Option<Arc<Run>> {
         let leaving = self.runs.get(&id).map(|run| run.clone());
         if let Some(leaving) = leaving
@@ -164,6 +169,8 @@ impl Shared {
             Some(records) => Ok(records),
             None => self.read_run(id).await,
         };
+        let erased =
+            matches!(&records, Ok(records) if records.iter().any(|it| it.entry.is_erased()));
         let restored = match records {
             Ok(records) => recovery::recover(self, id, records, outcome),
             Err(error) => Err(error.to_string()),
@@ -172,6 +179,10 @@ impl Shared {
             Ok(run) => {
                 self.in_flight.fetch_add(1, Ordering::SeqCst);
                 self.runs.insert(id, run.clone());
+                if erased {
+                    run.finish(Outcome::Failed { cause: Failure::Erased }, None).await;
+                    return None;
+                }
                 Some(run)
             }
             Err(problem) => {
@@ -249,9 +260,9 @@ impl Shared {
 
 /// Takes up what nobody works on, and then whatever becomes due, until the kernel stops.
 pub(crate) async fn keep(shared: Arc<Shared>) {
-    let mut first = true;
+    let (mut first, mut looked_up) = (true, 0);
     loop {
-        let pause = match round(&shared).await {
+        let pause = match round(&shared, &mut looked_up).await {
             Ok(Round::Again) => continue,
             Ok(Round::Until(until)) => until,
             Err(error) => {
@@ -276,8 +287,47 @@ enum Round {
     Until(Option<Duration>),
 }
 
+/// Tells whoever waits here for a parked run that another process has ended meanwhile. Of many who
+/// wait, each has its turn: `looked_up` counts on from round to round.
+async fn tell_of_ends_elsewhere(
+    shared: &Arc<Shared>,
+    looked_up: &mut usize,
+) -> Result<(), crate::runs::Error> {
+    let is_waited_for =
+        |parked: &Parked| parked.outcome.as_ref().is_some_and(|outcome| !outcome.is_closed());
+    let parked = shared.parked.iter().filter(|parked| is_waited_for(parked));
+    let mut waiting: Vec<(RunId, Arc<str>)> =
+        parked.map(|parked| (*parked.key(), parked.tenant.clone())).collect();
+    let turn = *looked_up % waiting.len().max(1);
+    waiting.rotate_left(turn);
+    waiting.truncate(LOOKUPS_MAX);
+    *looked_up = turn + waiting.len();
+    for (id, tenant) in waiting {
+        let run = shared.run_index.get(&tenant, id).await?;
+        if run.is_none_or(|run| run.ended_at.is_none()) {
+            continue;
+        }
+        // What cannot be read now is looked up again.
+        let Ok(records) = shared.writer.store().read_run(id).await else { continue };
+        let ended = records.iter().rev().find_map(|record| match &record.entry {
+            Entry::Outcome { outcome, .. } => Some(outcome.clone()),
+            Entry::Erased { kind, .. } if &**kind == "outcome" => {
+                Some(Arc::new(Outcome::Failed { cause: Failure::Erased }))
+            }
+            _ => None,
+        });
+        if let (Some(outcome), Some((_, parked))) = (ended, shared.parked.remove(&id))
+            && let Some(sender) = parked.outcome
+        {
+            // Whoever waited may just have gone.
+            let _ = sender.send(outcome);
+        }
+    }
+    Ok(())
+}
+
 /// Claims what is due, as far as there is room.
-async fn round(shared: &Arc<Shared>) -> Result<Round, crate::runs::Error> {
+async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, crate::runs::Error> {
     let index = &shared.run_index;
     if shared.is_draining() {
         return Ok(Round::Until(None));
@@ -301,6 +351,9 @@ async fn round(shared: &Arc<Shared>) -> Result<Round, crate::runs::Error> {
             }
         }
         return Ok(Round::Again);
+    }
+    if index.poll_every().is_some() {
+        tell_of_ends_elsewhere(shared, looked_up).await?;
     }
     let due = index.next_due().await?;
     let due = due.map(|due| Duration::from_micros(due.micros_since(shared.clock.now()).max(1_000)));

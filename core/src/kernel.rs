@@ -1,10 +1,10 @@
 //! The kernel: options in, a handle out; admission, cancellation and drain between them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{Actor, ActorRef};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,12 @@ use crate::agent::Agent;
 use crate::approval::Approvals;
 use crate::ask::{Ask, Refused, Running};
 use crate::blob::{Blob, Blobs, Stored};
+use crate::budget::{Budgets, Prices};
 use crate::bus::{Draft, Target, outcome_of, user_address};
 use crate::clock::{Clock, Timestamp};
+use crate::crew::Crew;
 use crate::failure::Failure;
+use crate::figures::Figures;
 use crate::ids::{Ids, MessageId, RunId};
 use crate::journal::chain::Head;
 use crate::journal::steps::Route;
@@ -57,6 +60,10 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Ids and randomness.
     pub ids: Arc<dyn Ids>,
+    /// What keys may spend.
+    pub budgets: Arc<dyn Budgets>,
+    /// What things cost.
+    pub prices: Prices,
     /// The bounds.
     pub limits: Limits,
     /// The region in which this installation processes, e.g. `in`.
@@ -85,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) budgets: Arc<dyn Budgets>,
+    pub(crate) prices: Prices,
     pub(crate) limits: Limits,
     pub(crate) home_region: String,
     pub(crate) user: Arc<str>,
@@ -104,18 +113,16 @@ pub(crate) struct Shared {
     /// What was left unfinished before this kernel started is at work.
     pub(crate) caught_up: CancellationToken,
     pub(crate) in_flight: AtomicUsize,
+    pub(crate) figures: Figures,
     idle: Notify,
     draining: AtomicBool,
-    supervisors: Vec<RwLock<Option<ActorCell>>>,
+    crews: Vec<Crew>,
 }
 
 impl Shared {
-    pub(crate) fn supervisor(&self, agent: usize) -> Option<ActorCell> {
-        self.supervisors[agent].read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn set_supervisor(&self, agent: usize, cell: ActorCell) {
-        *self.supervisors[agent].write().unwrap_or_else(PoisonError::into_inner) = Some(cell);
+    /// The actors of one agent.
+    pub(crate) fn crew(&self, agent: usize) -> &Crew {
+        &self.crews[agent]
     }
 
     /// The shared name of a declared kind.
@@ -184,7 +191,7 @@ impl Kernel {
         // Zero is the realm of specimens, which no kernel admits.
         let realm = options.ids.random().max(1);
         let shared = Arc::new(Shared {
-            supervisors: registry.entries().iter().map(|_| RwLock::default()).collect(),
+            crews: registry.entries().iter().map(|_| Crew::default()).collect(),
             registry,
             policy_set: options.policies.version().into(),
             policies: options.policies,
@@ -193,6 +200,8 @@ impl Kernel {
             blobs: options.blobs,
             clock: options.clock,
             ids: options.ids,
+            budgets: options.budgets,
+            prices: options.prices,
             limits: options.limits,
             home_region: options.home_region,
             user: user_address(),
@@ -214,6 +223,7 @@ impl Kernel {
             woken: Notify::new(),
             caught_up: CancellationToken::new(),
             in_flight: AtomicUsize::new(0),
+            figures: Figures::default(),
             idle: Notify::new(),
             draining: AtomicBool::new(false),
         });
@@ -222,6 +232,7 @@ impl Kernel {
             Actor::spawn(None, genie, ()).await.map_err(|error| Error::Tree(error.to_string()))?;
         shared.ready.notified().await;
         shared.tasks.spawn(keep(shared.clone()));
+        shared.tasks.spawn(shared.clone().settle_what_is_left());
         Ok((Self { shared, root }, Authority::new(realm)))
     }
 
@@ -229,9 +240,14 @@ impl Kernel {
     pub async fn ask(&self, principal: &Principal, ask: Ask) -> Result<Running, Refused> {
         let shared = &self.shared;
         let agent = self.check(principal, &ask)?;
-        self.admit()?;
         let now = shared.clock.now();
         let run_id = ask.run_id.unwrap_or_else(|| RunId(shared.ids.uuid(now)));
+        shared.reserve_run(principal, run_id).await?;
+        // Nothing is waited for from here on: whoever asks may go away.
+        if let Err(refused) = self.admit() {
+            shared.return_run(principal, run_id).await;
+            return Err(refused);
+        }
         let lasts = ask
             .deadline
             .map_or(shared.limits.run_deadline, |asked| asked.min(shared.limits.run_deadline));
@@ -251,6 +267,7 @@ impl Kernel {
             Some(sender),
         ));
         shared.runs.insert(run_id, run.clone());
+        shared.figures.run_started();
         self.begin(run, agent, ask, now).await;
         Ok(Running { run_id, outcome })
     }
@@ -266,6 +283,7 @@ impl Kernel {
             tenant: run.principal.tenant().into(),
             subject: run.principal.subject().into(),
             agent: shared.registry.entry(agent).id.clone(),
+            request_id: ask.request_id,
         };
         if let Err(cause) = shared.writer.append(&run.tally, [started]) {
             return run.finish(Outcome::Failed { cause }, None).await;
@@ -334,7 +352,10 @@ impl Kernel {
     /// Takes a place among the runs in flight.
     fn admit(&self) -> Result<(), Refused> {
         let shared = &self.shared;
-        let overloaded = |limit| Refused::Overloaded { limit, retry_after_ms: 1_000 };
+        let overloaded = |limit| {
+            shared.figures.refused(limit);
+            Refused::Overloaded { limit, retry_after_ms: 1_000 }
+        };
         if !shared.writer.store().has_room() {
             return Err(overloaded("journal_backlog"));
         }
@@ -360,8 +381,14 @@ impl Kernel {
     /// Observes everything that is recorded from now on.
     #[must_use]
     pub fn tap(&self) -> Tap {
+        self.tap_after(self.head().seq)
+    }
+
+    /// Observes everything that was and is recorded after the record with this number.
+    #[must_use]
+    pub fn tap_after(&self, seq: u64) -> Tap {
         let receiver = self.shared.taps.subscribe();
-        Tap::new(receiver, self.shared.writer.store().clone(), self.head().seq)
+        Tap::new(receiver, self.shared.writer.store().clone(), seq)
     }
 
     /// The end of the chain.
@@ -386,6 +413,12 @@ impl Kernel {
     #[must_use]
     pub fn policies(&self) -> &PolicySet {
         &self.shared.policies
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.shared.figures
     }
 
     /// How each agent is doing.

@@ -28,6 +28,21 @@ pub const RESTARTS_MAX: u32 = 2;
 /// Wait before the first restart; doubles with each further one.
 pub const RESTART_BACKOFF: Duration = Duration::from_millis(10);
 
+/// Most actors of one agent that stand by for their next activation. An actor takes about 8 KiB;
+/// more than this are rarely let go before the next are wanted.
+pub const STANDBY_PER_AGENT_MAX: usize = 32;
+
+/// Most marks of those whose requests are counted: beyond it, those go that wait the least. A mark
+/// is about 100 bytes.
+pub const PACES_MAX: usize = 100_000;
+
+/// Most keys that stand behind each other, each made with the one before: each is looked up at
+/// every request.
+pub const KEY_CHAIN_MAX: usize = 4;
+
+/// Most sessions of one account at once; one more ends the oldest.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 50;
+
 /// Bounds of one kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

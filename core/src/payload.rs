@@ -117,6 +117,12 @@ impl Body {
         &self.text
     }
 
+    /// Whether both are the very same text, shared and not only equal.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.text, &other.text)
+    }
+
     /// Whether a value of the type with this id wrote the text.
     #[must_use]
     pub fn was_written_by(&self, writer: TypeId) -> bool {

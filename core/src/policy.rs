@@ -222,6 +222,15 @@ pub struct Explained {
     pub reason: String,
 }
 
+/// What a chain would say of a message, as a whole and one by one.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The verdict.
+    pub verdict: Arc<Verdict>,
+    /// What each policy says, in order.
+    pub steps: Vec<Explained>,
+}
+
 /// A chain without policies would allow everything, so there is none.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("a policy set needs at least one policy; load the built-in baseline")]
@@ -295,6 +304,23 @@ impl PolicySet {
     /// equals the first.
     #[must_use]
     pub fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Arc<Verdict> {
+        self.combined(message, facts, |link| {
+            link.hits.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// The verdict that a message would get; no policy counts it.
+    #[must_use]
+    pub fn preview(&self, message: &Message, facts: &Facts<'_>) -> Arc<Verdict> {
+        self.combined(message, facts, |_| {})
+    }
+
+    fn combined(
+        &self,
+        message: &Message,
+        facts: &Facts<'_>,
+        objected: impl Fn(&Link),
+    ) -> Arc<Verdict> {
         let mut strictest: Option<(usize, Judgement)> = None;
         let mut redactions = Vec::new();
         let mut requirement: Option<Requirement> = None;
@@ -303,7 +329,7 @@ impl PolicySet {
             if judgement == Judgement::Allow {
                 continue;
             }
-            link.hits.fetch_add(1, Ordering::Relaxed);
+            objected(link);
             if let Judgement::Redact { redactions: asked, .. } = &mut judgement {
                 redactions.append(asked);
             }

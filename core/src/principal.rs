@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::budget::BudgetId;
+
 /// What a verified credential says about its bearer; plain data without power of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +29,57 @@ pub struct Identity {
     /// Purposes that the subject has consented to, e.g. `statement-analysis`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub consents: BTreeSet<String>,
+    /// The budgets that whatever is done is charged to.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub budgets: BTreeSet<BudgetId>,
+    /// What the credential is kept to.
+    #[serde(skip_serializing_if = "Allowed::is_everything")]
+    pub allowed: Allowed,
+}
+
+/// What a credential is kept to, beside what roles and scopes let it do. A list that is not there
+/// keeps it to nothing in particular; an empty one lets nothing through.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Allowed {
+    /// The tools that may be called on its behalf, by whichever agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<BTreeSet<String>>,
+    /// The models that may be called on its behalf, by whichever agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<BTreeSet<String>>,
+    /// The agents that it may ask; whom these ask is their business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<BTreeSet<String>>,
+}
+
+/// What both lists let through.
+fn both(
+    one: Option<&BTreeSet<String>>,
+    other: Option<&BTreeSet<String>>,
+) -> Option<BTreeSet<String>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.intersection(other).cloned().collect()),
+        (one, other) => one.or(other).cloned(),
+    }
+}
+
+impl Allowed {
+    /// Whether nothing is kept out.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What this and the other let through.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            tools: both(self.tools.as_ref(), other.tools.as_ref()),
+            models: both(self.models.as_ref(), other.models.as_ref()),
+            agents: both(self.agents.as_ref(), other.agents.as_ref()),
+        }
+    }
 }
 
 /// Who asked. Cheap to clone; set at the edge, copied by the bus.

@@ -36,7 +36,7 @@ struct Start {
     parked: Option<(Timestamp, bool)>,
 }
 
-/// Starts the run again, unless its records say that it has ended.
+/// The run as its records tell it. One of which records were erased can only be ended.
 ///
 /// # Errors
 /// What its records lack.
@@ -46,9 +46,6 @@ pub(crate) fn recover(
     records: Vec<Arc<Record>>,
     outcome: Option<oneshot::Sender<Arc<Outcome>>>,
 ) -> Result<Arc<Run>, String> {
-    if records.iter().any(|record| record.entry.is_erased()) {
-        return Err("its records were erased with the data of whoever asked for it".to_owned());
-    }
     let start = start_of(&records).ok_or("there is no record of its start")?;
     let now = shared.clock.now();
     let mut history = History::of(&records);
@@ -259,6 +256,8 @@ impl Run {
                 Pattern::Collect => {
                     if !history.consumed.contains(id) {
                         let agent = self.resolve(message.to())?;
+                        // It may not have been told yet what it collects for.
+                        self.make_places(std::iter::once(agent));
                         self.collect(agent, message);
                     }
                 }

@@ -18,10 +18,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::activation::Wake;
+use crate::activation::Private;
 use crate::approval::{Approval, ApprovalId, Decision, Status};
 use crate::blob::Scope;
 use crate::clock::Timestamp;
+use crate::crew::Wake;
 use crate::failure::Failure;
 use crate::governed::Governed;
 use crate::history::History;
@@ -124,6 +125,8 @@ enum Place {
 #[derive(Default)]
 pub(crate) struct State {
     ended: bool,
+    /// The activation whose handler ended the run; its actor goes on.
+    ended_by: Option<SlotId>,
     pub(crate) slots: Vec<Slot>,
     failures: Vec<(Arc<str>, Failure)>,
     pub(crate) outcome: Option<oneshot::Sender<Arc<Outcome>>>,
@@ -159,6 +162,8 @@ pub(crate) enum Schedule {
 pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) principal: Principal,
+    /// Whose content this run stores and reads.
+    pub(crate) scope: Scope,
     pub(crate) trace_id: u128,
     pub(crate) started: Timestamp,
     pub(crate) deadline: Timestamp,
@@ -199,8 +204,14 @@ impl Run {
         let asked = birth.history.iter().flat_map(|history| history.undecided());
         let asked = asked.map(|id| (id, None)).collect();
         let tally = Tally::new(shared.writer.store().is_durable(), birth.before);
+        let scope = Scope {
+            tenant: birth.principal.tenant().into(),
+            subject: birth.principal.subject().into(),
+            run: birth.id,
+        };
         Self {
             id: birth.id,
+            scope,
             principal: birth.principal,
             trace_id: birth.trace_id,
             started: birth.started,
@@ -215,15 +226,6 @@ impl Run {
             history: birth.history,
             diverged: OnceLock::new(),
             state: Mutex::new(State { outcome, asked, ..State::default() }),
-        }
-    }
-
-    /// Whose content this run stores and reads.
-    pub(crate) fn scope(&self) -> Scope {
-        Scope {
-            tenant: self.principal.tenant().into(),
-            subject: self.principal.subject().into(),
-            run: self.id,
         }
     }
 
@@ -307,23 +309,37 @@ impl Run {
         Some(delivery)
     }
 
-    /// Lets go of an actor that has served its first message and has nothing else to do; `false`
-    /// if it must stay. Most agents get one message a run, and an actor takes about 8 KiB.
-    pub(crate) fn let_go(&self, slot_id: SlotId, seen: &Arc<Label>) -> bool {
+    /// Lets go of an actor that has nothing else to do: after its first message, if the agent keeps
+    /// nothing, or after the run has ended by its own hand. `false` if it must stay, or is
+    /// another's to stop. Most agents get one message a run, and an actor takes about 8 KiB.
+    pub(crate) fn let_go(&self, slot_id: SlotId, private: &Private) -> bool {
         let mut state = self.state();
-        let ended = state.ended;
+        if state.ended {
+            return state.ended_by == Some(slot_id);
+        }
         let slot = &mut state.slots[slot_id.0];
-        if ended || slot.inbox.scheduled || slot.served != 1 {
+        if private.own.is_some() || slot.inbox.scheduled || slot.served != 1 {
             return false;
         }
         slot.actor = None;
-        slot.seen = Some(seen.clone());
+        slot.seen = Some(private.seen.clone());
         true
     }
 
     /// What an activation had seen before its actor was let go.
     pub(crate) fn seen_before(&self, slot_id: SlotId) -> Option<Arc<Label>> {
         self.state().slots[slot_id.0].seen.clone()
+    }
+
+    /// Makes places for activations of these agents, in which what they collect may wait before
+    /// they have anything to handle.
+    pub(crate) fn make_places(&self, agents: impl Iterator<Item = usize>) {
+        let mut state = self.state();
+        if !state.ended {
+            for agent in agents {
+                state.slot_for(agent, 0);
+            }
+        }
     }
 
     /// Hands a message of a collected kind to the agent's activation; `false` if it has none.

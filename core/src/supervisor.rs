@@ -68,7 +68,7 @@ impl Genie {
     async fn supervise(&self, myself: &ActorRef<()>, agent: usize) -> Result<ActorId, SpawnErr> {
         let supervisor = Supervisor { shared: self.shared.clone(), agent };
         let (actor, _) = Actor::spawn_linked(None, supervisor, (), myself.get_cell()).await?;
-        self.shared.set_supervisor(agent, actor.get_cell());
+        self.shared.crew(agent).set_supervisor(actor.get_cell());
         Ok(actor.get_id())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,14 @@ impl Tasks {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Starts work that holds a thread and ends by itself; give it a bound of its own.
+    pub fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tracker.spawn_blocking(work)
     }
 
     /// Cancels every task and waits until all have ended.

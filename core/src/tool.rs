@@ -21,6 +21,9 @@ use crate::registry::Error;
 /// What goes before a tool's name in an address.
 pub const ADDRESS: &str = "tool:";
 
+/// The kind of a request to call a tool: for the rights to tools to judge, not for those to agents.
+pub const REQUEST: &str = "tool.request";
+
 /// What a call does to the world, and so what a repetition would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -153,6 +156,10 @@ pub struct Attempt<'a> {
     pub idempotency_key: &'a str,
     /// The run.
     pub run_id: RunId,
+    /// The tenant of whoever asked for the run.
+    pub tenant: &'a str,
+    /// Whoever asked for it.
+    pub subject: &'a str,
 }
 
 impl Attempt<'_> {

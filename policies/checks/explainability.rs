@@ -12,7 +12,7 @@ use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::payload;
+use crate::payload::{self, Last};
 
 /// The names of lists whose items are findings.
 const LISTS: [&str; 4] = ["anomalies", "decisions", "findings", "recommendations"];
@@ -35,11 +35,11 @@ impl Policy for Explainability {
     }
 
     fn evaluate(&self, message: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
-        if !may_have_list(message.payload().text()) {
-            return Ok(Judgement::Allow);
-        }
-        let text = message.payload().text();
-        if Walk::explains_all(text) {
+        thread_local!(static LAST: Last<bool> = const { Last::none() });
+        let explained = payload::last(&LAST, message.payload(), |text| {
+            !may_have_list(text) || Walk::explains_all(text)
+        });
+        if explained {
             return Ok(Judgement::Allow);
         }
         match unexplained(&payload::value(message)?) {

@@ -2,6 +2,7 @@
 //!
 //! Their order is in `lib.rs`.
 
+pub mod allow_lists;
 pub mod classification_ceiling;
 pub mod consent;
 pub mod data_residency;

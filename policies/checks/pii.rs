@@ -9,7 +9,7 @@ use genie_core::policy::{Facts, Judgement, Policy, PolicyError, Redaction};
 use serde_json::Value;
 
 use crate::detect::pii::{self, Detector, Hit};
-use crate::payload;
+use crate::payload::{self, Last};
 
 /// The policy `pii`.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,11 @@ impl Policy for Pii {
         if facts.recipient.clearance.categories.contains(PERSONAL) {
             return Ok(Judgement::Allow);
         }
-        let text = message.payload().text();
-        if !pii::found(text) && !payload::has_unicode_escape(text) {
+        thread_local!(static LAST: Last<bool> = const { Last::none() });
+        let suspicious = payload::last(&LAST, message.payload(), |text| {
+            pii::found(text) || payload::has_unicode_escape(text)
+        });
+        if !suspicious {
             return Ok(Judgement::Allow);
         }
         let mut search = Search::default();

@@ -11,6 +11,7 @@ use genie_core::message::{Message, USER};
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError};
 
 use crate::detect::injection;
+use crate::payload::{self, Last};
 use crate::rules::content_version;
 
 /// The policy `prompt-injection`.
@@ -37,7 +38,8 @@ impl Policy for PromptInjection {
         if cleared && message.from() != USER {
             return Ok(Judgement::Allow);
         }
-        match injection::find_in_json(message.payload().text()) {
+        thread_local!(static LAST: Last<Option<&'static str>> = const { Last::none() });
+        match payload::last(&LAST, message.payload(), injection::find_in_json) {
             None => Ok(Judgement::Allow),
             Some(phrase) => Ok(Judgement::deny(format!(
                 "the text tries to instruct a model (phrase `{phrase}`); reword it"

@@ -41,6 +41,26 @@ pub(crate) enum Deed {
     Swapped,
 }
 
+impl Deed {
+    /// The word for it, as in reports.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Edited => "edited",
+            Self::Rehashed => "rehashed",
+            Self::Inserted => "inserted",
+            Self::Deleted => "deleted",
+            Self::Reordered => "reordered",
+            Self::Truncated => "truncated",
+            Self::Forked => "forked",
+            Self::Replaced => "replaced",
+            Self::Unsigned => "unsigned",
+            Self::Miscounted => "miscounted",
+            Self::Unfounded => "unfounded",
+            Self::Swapped => "swapped",
+        }
+    }
+}
+
 /// The first thing that is wrong with a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Fault {

@@ -9,8 +9,44 @@ use super::inspect::Error;
 /// Keys of content that are read at once.
 const PAGE: u64 = 4_096;
 
-/// Checks all content against the hashes under which it is kept; gives how many there are.
+/// Checks all content and all documents against their hashes; gives how many there are.
 pub(super) async fn check(store: &Checkpoints) -> Result<u64, Error> {
+    Ok(blobs(store).await? + documents(store).await?)
+}
+
+async fn documents(store: &Checkpoints) -> Result<u64, Error> {
+    let (mut after, mut count) = (Vec::new(), 0);
+    loop {
+        let page = store.document_ids(&after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after.clone_from(last);
+        for id in page {
+            // Gone meanwhile is deleted or erased, not tampered with.
+            let Some(document) = store.document(&id).await? else { continue };
+            let same = match document.content {
+                RawContent::Bytes(content) => Hash::of(&content).0[..] == document.sha256,
+                RawContent::Erased => continue,
+                RawContent::Broken(_) => false,
+            };
+            count += 1;
+            if !same {
+                let id = uuid::Uuid::from_slice(&id).unwrap_or_default();
+                let problem = format!(
+                    "the document `{id}` of `{}` in `{}` is another: it was swapped or changed",
+                    document.subject, document.tenant
+                );
+                return Err(swapped(problem));
+            }
+        }
+    }
+}
+
+fn swapped(problem: String) -> Error {
+    let (chain, record, run) = (None, None, None);
+    Fault { deed: Deed::Swapped, chain, record, run, problem }.into()
+}
+
+async fn blobs(store: &Checkpoints) -> Result<u64, Error> {
     let mut after: Option<BlobKey> = None;
     let mut count = 0;
     loop {
@@ -35,8 +71,7 @@ pub(super) async fn check(store: &Checkpoints) -> Result<u64, Error> {
                      changed",
                     key.subject, key.tenant
                 );
-                let (chain, record, run) = (None, None, None);
-                return Err(Fault { deed: Deed::Swapped, chain, record, run, problem }.into());
+                return Err(swapped(problem));
             }
         }
     }

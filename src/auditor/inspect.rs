@@ -1,7 +1,8 @@
 //! Checks a whole database: records, checkpoints, runs and content, and finds the first fault.
 //!
 //! Records are checked up to where each chain ends when it is looked at, so that a process that
-//! goes on writing is no fault; what it adds meanwhile is looked at once more at the end.
+//! goes on writing is no fault. In the end all tables are compared as of one moment: what was added
+//! meanwhile is checked up to then.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,8 +25,6 @@ use super::records::{Bad, Item, Range, Reader};
 const CHECKPOINTS_MAX: u64 = 100_000;
 /// Runs that are read at once.
 const PAGE: u64 = 4_096;
-/// How often to look again because runs went on meanwhile.
-const ROUNDS: u32 = 8;
 
 /// Why a database does not verify, or could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +54,8 @@ pub(crate) struct Known {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// A head that was kept elsewhere.
     pub(crate) head: Option<Head>,
+    /// How many ranges of records are read at once; without it, as many as suit the machine.
+    pub(crate) at_once: Option<usize>,
 }
 
 /// A chain that verifies.
@@ -99,12 +100,14 @@ pub(crate) async fn inspect(
     let todo: u64 = chains.iter().map(|chain| chain.head.seq).sum();
     let mut inspection = Inspection {
         store,
+        known,
         census: Census::default(),
         claims: Claims::default(),
         walks: Vec::new(),
         done: 0,
         erased: 0,
         todo,
+        at_once: known.at_once,
     };
     for chain in &chains {
         let last = lasts.get(&chain.chain).copied().unwrap_or(0);
@@ -112,15 +115,18 @@ pub(crate) async fn inspect(
             let problem = "stands beyond the end of its chain";
             return Err(Fault::at(chain.chain, chain.head.seq + 1, Deed::Inserted, problem).into());
         }
-        let walk = Walk::new(store, chain, known).await?;
-        inspection.walks.push(walk);
-        let at = inspection.walks.len() - 1;
-        inspection.walk(at, chain.head, &mut progress).await?;
+        inspection.walk(chain, &mut progress).await?;
     }
-    inspection.walks.iter().try_for_each(Walk::has_all)?;
-    inspection.tables(&mut progress).await?;
-    let blobs = contents::check(store).await?;
+    let snapshot = store.snapshot().await?;
+    inspection.store = &snapshot;
+    let compared = inspection.tables(&mut progress).await;
+    let blobs = match compared {
+        Ok(()) => contents::check(store).await,
+        Err(error) => Err(error),
+    };
     let Inspection { census, walks, done, erased, .. } = inspection;
+    snapshot.end_snapshot().await;
+    let blobs = blobs?;
     let chains = walks.iter().map(Walk::verified).collect();
     let (runs, open) = (census.runs(), census.open());
     Ok(Report { chains, records: done, erased, runs, open, blobs })
@@ -222,24 +228,33 @@ impl Signed {
 
 struct Inspection<'a> {
     store: &'a Checkpoints,
+    known: &'a Known,
     census: Census,
     claims: Claims,
     walks: Vec<Walk>,
     done: u64,
     erased: u64,
     todo: u64,
+    at_once: Option<usize>,
 }
 
 impl Inspection<'_> {
-    /// Checks the records of a chain from where it was left up to `head`.
+    /// Checks the records of a chain from where it was left up to its end.
     async fn walk(
         &mut self,
-        at: usize,
-        head: Head,
+        info: &ChainInfo,
         progress: &mut impl FnMut(u64, u64),
     ) -> Result<(), Error> {
-        let (chain, from) = (self.walks[at].chain, self.walks[at].head.seq);
-        let mut reader = Reader::new(self.store, chain, from, head.seq);
+        let (chain, head) = (info.chain, info.head);
+        let known = self.walks.iter().position(|walk| walk.chain == chain);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            self.walks.push(Walk::new(self.store, info, self.known).await?);
+            self.walks.len() - 1
+        };
+        let from = self.walks[at].head.seq;
+        let mut reader = Reader::new(self.store, chain, (from, head.seq), self.at_once);
         while let Some(range) = reader.next().await? {
             self.range(at, range, head.seq).await?;
             progress(self.done, self.todo);
@@ -376,34 +391,18 @@ impl Inspection<'_> {
         }
     }
 
-    /// Compares the tables with what follows from the records.
+    /// Compares the tables with what follows from the records, both as of one moment.
     async fn tables(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), Error> {
-        let mut round = 0;
-        loop {
-            let found = match self.whole() {
-                Ok(()) => match self.projections().await? {
-                    None => self.claims.check(self.store, &self.census).await?,
-                    found => found,
-                },
-                Err(fault) => Some(fault),
-            };
-            let Some(fault) = found else { return Ok(()) };
-            // Whoever writes the chain may have gone on with the run.
-            let chains = self.store.chains().await?;
-            let mut moved = false;
-            for chain in chains {
-                let at = self.walks.iter().position(|walk| walk.chain == chain.chain);
-                let Some(at) = at else { continue };
-                if self.walks[at].head.seq < chain.head.seq {
-                    moved = true;
-                    self.walk(at, chain.head, progress).await?;
-                }
-            }
-            round += 1;
-            if !moved || round == ROUNDS {
-                return Err(fault.into());
-            }
+        for chain in self.store.chains().await? {
+            self.walk(&chain, progress).await?;
         }
+        self.walks.iter().try_for_each(Walk::has_all)?;
+        self.whole()?;
+        let found = match self.projections().await? {
+            None => self.claims.check(self.store, &self.census).await?,
+            found => found,
+        };
+        found.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     fn whole(&self) -> Result<(), Fault> {

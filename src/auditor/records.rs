@@ -63,7 +63,14 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(store: &Checkpoints, chain: i64, after: u64, until: u64) -> Self {
+    /// Reads records behind `after` up to `until`, so many ranges at once, or as many as suit the
+    /// machine.
+    pub(super) fn new(
+        store: &Checkpoints,
+        chain: i64,
+        (after, until): (u64, u64),
+        at_once: Option<usize>,
+    ) -> Self {
         Self {
             store: store.clone(),
             chain,
@@ -72,7 +79,8 @@ impl Reader {
             until,
             reading: JoinSet::new(),
             read: BTreeMap::new(),
-            ahead: available_parallelism().map_or(2, |cores| cores.get() + 1),
+            ahead: at_once
+                .unwrap_or_else(|| available_parallelism().map_or(2, |cores| cores.get() + 1)),
         }
     }
 

@@ -10,6 +10,7 @@ mod durable;
 mod finance;
 mod gather;
 mod host;
+mod http;
 mod recovery;
 
 use std::time::Duration;
@@ -95,6 +96,7 @@ pub(crate) const SCENARIOS: &[&str] = &[
     "waiting",
     "conversation",
     "audit",
+    "http",
 ];
 
 /// Measures one scenario in this process.
@@ -120,8 +122,17 @@ pub(crate) async fn measure(
         "waiting" => recovery::parked().await,
         "conversation" => recovery::conversation().await,
         "audit" => audit::proofs(agents).await,
+        "http" => http::measure(effort).await,
         unknown => anyhow::bail!("`{unknown}` is not a scenario; try {}", SCENARIOS.join(", ")),
     }
+}
+
+/// Serves what the HTTP interface is compared with, until the process ends.
+///
+/// # Errors
+/// A port that cannot be had.
+pub(crate) async fn bare() -> anyhow::Result<()> {
+    http::bare().await
 }
 
 /// A started installation with the principal that asks.

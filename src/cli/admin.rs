@@ -1,5 +1,7 @@
 //! `genie admin`: who may come in over HTTP, for whoever may open the database.
 
+mod user;
+
 use std::process::ExitCode;
 
 use genie_core::clock::Clock;
@@ -32,17 +34,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make an account that signs in with a password, or change its rights, password or state.
+    User(user::Args),
 }
 
 pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let Command::Create { tenant, subject, json } = &args.command;
-    if tenant.trim().is_empty() || subject.as_ref().is_some_and(|name| name.trim().is_empty()) {
-        return Err(Complaint::usage("a tenant or subject is not empty").into());
+    match &args.command {
+        Command::Create { tenant, subject, json } => {
+            create(config, (tenant, subject.as_deref()), *json)?;
+        }
+        Command::User(args) => {
+            over(config, async |store| user::run(args, config, &*store.accounts).await)?;
+        }
     }
-    let identity = person::administrator(tenant, subject.as_deref());
-    let subject = identity.subject.clone();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does something to a database, which is made if there is none.
+fn over<T>(
+    config: &Config,
+    act: impl AsyncFnOnce(&Opened) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let place = looking::location(config)?;
-    let key = stored::block_on(async {
+    stored::block_on(async {
         let store = match stored::try_look(config).await {
             Err(stored::NotOpen::Missing(_) | stored::NotOpen::Older(_)) => {
                 let made = genie_store::migrate(&place).await;
@@ -51,19 +65,28 @@ pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             }
             store => store.map_err(stored::NotOpen::complaint)?,
         };
-        let made = make(&store, identity).await;
+        let done = act(&store).await;
         stored::close(store).await;
-        made
-    })?;
-    if *json {
-        stdout::write_json(&json!({ "tenant": tenant, "subject": subject, "key": key }))?;
-    } else {
-        stdout::write(format!("{key}\n").as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
+        done
+    })
 }
 
-async fn make(store: &Opened, identity: genie_core::principal::Identity) -> anyhow::Result<String> {
-    let now = SystemClock.now();
-    Ok(genie_edge::first_admin(&*store.keys, &SystemIds, now, identity).await?)
+fn create(
+    config: &Config,
+    (tenant, subject): (&str, Option<&str>),
+    json: bool,
+) -> anyhow::Result<()> {
+    if tenant.trim().is_empty() || subject.is_some_and(|name| name.trim().is_empty()) {
+        return Err(Complaint::usage("a tenant or subject is not empty").into());
+    }
+    let identity = person::administrator(tenant, subject);
+    let subject = identity.subject.clone();
+    let key = over(config, async |store| {
+        let now = SystemClock.now();
+        Ok(genie_edge::first_admin(&*store.keys, &SystemIds, now, identity).await?)
+    })?;
+    if json {
+        return stdout::write_json(&json!({ "tenant": tenant, "subject": subject, "key": key }));
+    }
+    stdout::write(format!("{key}\n").as_bytes())
 }

@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 
 use super::complaint::Complaint;
 use super::person::TENANT;
+use super::remote::{self, Server};
 use super::{stdout, stored, words};
 use crate::config::Config;
 use crate::host::SystemClock;
 
 mod decide;
 mod show;
+mod there;
 
 use decide::Said;
 pub(crate) use show::Lines;
@@ -150,7 +152,12 @@ pub(crate) fn main(
         return Err(Complaint::usage("`--as` names nobody").into());
     }
     let said = Said { choice, reason, name: how.name.clone(), json: how.json };
-    stored::block_on(decide::main(config, agents, id, said))
+    stored::block_on(async {
+        match remote::server(config)? {
+            Some(server) => there::decide(config, &server, id, said).await,
+            None => decide::main(config, agents, id, said).await,
+        }
+    })
 }
 
 fn resolved(name: ResolutionName, result: Option<&Value>) -> anyhow::Result<Choice> {
@@ -170,21 +177,34 @@ fn resolved(name: ResolutionName, result: Option<&Value>) -> anyhow::Result<Choi
 pub(crate) struct Standing {
     pub(crate) approval: Approval,
     pub(crate) run: Option<Summary>,
+    /// Whether nobody waits for it any more.
+    pub(crate) ended: bool,
 }
 
 impl Standing {
     /// Looks the run up.
     pub(crate) async fn of(store: &Opened, approval: Approval) -> anyhow::Result<Self> {
         let run = store.runs.get(TENANT, approval.run_id).await?;
-        Ok(Self { approval, run })
+        let ended = run.as_ref().is_none_or(|run| run.ended_at.is_some());
+        Ok(Self { approval, run, ended })
+    }
+
+    /// Takes the word of a server, which may show the approval and not the run.
+    async fn of_server(server: &Server, approval: Approval) -> anyhow::Result<Self> {
+        let run = match server.client.run(approval.run_id).await {
+            Ok(run) => Some(run.summary),
+            Err(error) if matches!(error.code(), Some("forbidden" | "not_found")) => None,
+            Err(error) => return Err(remote::complaint(error).into()),
+        };
+        let ended = run.as_ref().is_some_and(|run| run.ended_at.is_some());
+        Ok(Self { approval, run, ended })
     }
 
     /// The word for how it stands: nobody waits for an approval whose run has ended, nor for one
     /// whose time has passed, though nobody may have noted it down yet.
     pub(crate) fn status(&self, now: Timestamp) -> &'static str {
-        let ended = self.run.as_ref().is_none_or(|run| run.ended_at.is_some());
         match &self.approval.status {
-            Status::Pending if ended => Status::Withdrawn.name(),
+            Status::Pending if self.ended => Status::Withdrawn.name(),
             Status::Pending if now >= self.approval.expires_at => Status::Expired.name(),
             status => status.name(),
         }
@@ -199,6 +219,12 @@ impl Standing {
 }
 
 async fn list(config: &Config, wanted: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(server) = remote::server(config)? {
+        // The server knows which of them nobody waits for.
+        let told = |approval| Standing { approval, run: None, ended: false };
+        let listed: Vec<Standing> = server.approvals(None).await?.into_iter().map(told).collect();
+        return write_list(&listed, wanted, as_json);
+    }
     let store = match stored::try_look(config).await {
         Ok(store) => store,
         // Where nothing was ever kept, nothing waits.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use genie_core::journal::chain::{Hash, Head};
 
+use super::{remote, stored};
 use crate::config::Config;
 
 mod database;
@@ -16,6 +17,7 @@ mod export;
 mod file;
 mod keys;
 mod proofs;
+mod there;
 
 /// Arguments of `genie audit`.
 #[derive(Debug, clap::Args)]
@@ -123,11 +125,30 @@ struct Verify {
     json: bool,
 }
 
+impl Args {
+    /// Whether it works on a database of its own only.
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.command {
+            Command::Verify(_) | Command::Receipt { .. } | Command::CheckReceipt { .. } => false,
+            Command::Checkpoint { .. }
+            | Command::Key { .. }
+            | Command::RotateKey { .. }
+            | Command::Export { .. }
+            | Command::Consistency { .. } => true,
+        }
+    }
+}
+
 pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Verify(args) => match &args.file {
             Some(path) => file::verify(path, args, config),
-            None => database::verify(args, config),
+            None => match (remote::server(config)?, &config.server) {
+                (Some(server), Some(address)) => {
+                    stored::block_on(there::verify(args, &server, address))
+                }
+                _ => database::verify(args, config),
+            },
         },
         Command::Checkpoint { out, json } => keys::checkpoint(out.as_deref(), *json, config),
         Command::Key { json } => keys::key(*json, config),

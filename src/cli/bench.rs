@@ -16,7 +16,7 @@ use crate::storage::Storage;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these scenarios: bus, finance, gather, denied, parked, statement, soak, durable (also
-    /// with PostgreSQL, if `--database` names one), recovery, waiting, conversation, audit.
+    /// with PostgreSQL, if `--database` names one), recovery, waiting, conversation, audit, http.
     scenarios: Vec<String>,
     /// Seconds for each measured throughput.
     #[arg(long, default_value_t = 5)]
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Measure in this process instead of one for each scenario.
     #[arg(long, hide = true)]
     here: bool,
+    /// Serve what the HTTP interface is compared with.
+    #[arg(long, hide = true)]
+    bare: bool,
 }
 
 pub(crate) fn main(
@@ -37,6 +40,10 @@ pub(crate) fn main(
     config: &Config,
     agents: &'static [&'static dyn Agent],
 ) -> anyhow::Result<ExitCode> {
+    if args.bare {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(crate::bench::bare()).map(|()| ExitCode::SUCCESS);
+    }
     let unknown = args.scenarios.iter().find(|name| !SCENARIOS.contains(&name.as_str()));
     if let Some(unknown) = unknown {
         let problem = format!("`{unknown}` is not a scenario");

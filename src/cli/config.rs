@@ -40,7 +40,7 @@ const OTHERS: [&str; 6] = [
     "GENIE_DATABASE",
     "GENIE_CHECKPOINT_KEY_FILE",
     super::SEALING_SECRET,
-    "GENIE_LOG",
+    super::remote::TOKEN,
 ];
 
 /// What a variable of the process says.

@@ -10,6 +10,7 @@ use genie_core::outcome::Outcome;
 use genie_core::tap::Event;
 use tokio::time::Instant;
 
+use super::run::event::Told;
 use super::run::watch::{End, Screen, Stop, Waiting};
 use super::story::Story;
 
@@ -70,14 +71,14 @@ impl Follower {
             for record in &new {
                 self.seen = record.number;
                 heard = Instant::now();
-                screen.show(&Event::Recorded((*record).clone()))?;
+                screen.show(Told::Here(&Event::Recorded((*record).clone())))?;
                 // If it went on after that, it is not where it halts.
                 stop = Stop::of(record).or(stop.filter(|_| !goes_on(record)));
             }
             match stop {
                 Some(Stop::Waiting(waiting)) => return Ok(Some(Halt::Waiting(waiting))),
                 Some(Stop::Ended(end)) => {
-                    let outcome = Story::of(&records).outcome;
+                    let outcome = Story::of_records(&records).outcome;
                     let outcome = outcome.ok_or_else(|| anyhow::anyhow!("the outcome is gone"))?;
                     return Ok(Some(Halt::Ended(outcome, end)));
                 }

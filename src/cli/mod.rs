@@ -9,8 +9,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use genie_core::Agent;
 use genie_store::Keks;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, SealingKey, Source};
@@ -28,10 +26,13 @@ mod db;
 mod erase;
 mod follow;
 mod keys;
+mod log;
 mod looking;
+mod named;
 mod new;
 mod person;
 mod policy;
+mod remote;
 mod replay;
 mod resume;
 mod run;
@@ -74,7 +75,7 @@ struct Cli {
 }
 
 /// Where runs are kept; without any of these, where the environment says, then the settings'
-/// `storage`, or else in `genie` in the user's data directory.
+/// `server` and `storage`, or else in `genie` in the user's data directory.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 struct StorageArgs {
@@ -87,12 +88,18 @@ struct StorageArgs {
     /// Keep runs in memory only: nothing outlives the command.
     #[arg(long, global = true)]
     memory: bool,
+    /// Work on a server, at this URL, with the key in `GENIE_TOKEN` [env: `GENIE_SERVER`].
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
 }
 
 impl StorageArgs {
     /// Lays what is given over the settings; the command line keeps runs unless told otherwise.
     /// Gives who said so, if it is not the settings.
     fn apply(self, config: &mut Config) -> Option<Source> {
+        if self.memory || self.data.is_some() || self.database.is_some() {
+            config.server = None;
+        }
         if self.memory {
             config.storage = Storage::Memory;
             return Some(Source::Option("--memory"));
@@ -175,18 +182,7 @@ enum Command {
 /// Parses the arguments of the process and does what they say, with these agents.
 #[must_use]
 pub fn main(agents: &'static [&'static dyn Agent]) -> ExitCode {
-    log();
     Cli::parse().run(agents).unwrap_or_else(|error| complaint::report(&error))
-}
-
-/// Shows what the installation has to say beside its answers, errors only unless `GENIE_LOG` says
-/// otherwise (as in `GENIE_LOG=info`).
-fn log() {
-    let filter = EnvFilter::builder().with_env_var("GENIE_LOG");
-    let filter = filter.with_default_directive(LevelFilter::ERROR.into()).from_env_lossy();
-    let shown = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Whoever embeds the command line may show it their own way.
-    let _ = shown.without_time().with_ansi(false).try_init();
 }
 
 /// The variable that holds sealing keys themselves, the current one first.
@@ -208,10 +204,40 @@ fn sealing_key(file: Option<PathBuf>, set: SealingKey) -> anyhow::Result<Sealing
     Ok(SealingKey::Given(Keks::parse(&format!("`{SEALING_SECRET}`"), &lines)?))
 }
 
+impl Command {
+    /// Whether the command works on a database or an installation of its own only.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Admin(_)
+            | Self::Resume(_)
+            | Self::Replay(_)
+            | Self::Erase(_)
+            | Self::Keys(_)
+            | Self::Db(_) => true,
+            Self::Audit(args) => args.is_local(),
+            Self::Run(_)
+            | Self::Runs(_)
+            | Self::Approvals(_)
+            | Self::Agents(_)
+            // These work on no runs.
+            | Self::Config(_)
+            | Self::Policy(_)
+            | Self::New(_)
+            | Self::Data(_)
+            | Self::Bench(_) => false,
+        }
+    }
+}
+
 impl Cli {
     fn run(self, agents: &'static [&'static dyn Agent]) -> anyhow::Result<ExitCode> {
         let (mut config, mut settings) =
             Config::in_force(self.config.as_deref(), config::of_environment)?;
+        if let Some(server) = &self.storage.server {
+            config::overrule(&mut settings, "server", server, Source::Option("--server"));
+            config.server = Some(server.clone()).filter(|server| !server.is_empty());
+        }
         if let Some(source) = self.storage.apply(&mut config) {
             config::overrule(&mut settings, "storage", &config.storage.setting(), source);
         }
@@ -225,6 +251,10 @@ impl Cli {
             config::overrule(&mut settings, "sealing_key", &key.to_string_lossy(), source);
         }
         config.sealing_key = sealing_key(self.sealing_key, config.sealing_key)?;
+        log::start(&config, matches!(self.command, Command::Serve(_)));
+        if config.server.is_some() && self.command.is_local() {
+            return Err(remote::local_only().into());
+        }
         match self.command {
             Command::Run(args) => run::main(&args, config, agents),
             Command::Serve(args) => serve::main(&args, &config, agents),
@@ -238,7 +268,7 @@ impl Cli {
             Command::Keys(args) => keys::main(args, &config),
             Command::Db(args) => db::main(&args, &config),
             Command::Config(args) => config::main(&args, &settings),
-            Command::Agents(args) => agents::main(&args, agents),
+            Command::Agents(args) => agents::main(&args, &config, agents),
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),
             Command::Data(args) => data::main(&args),

@@ -16,6 +16,7 @@ pub(crate) fn asker() -> Identity {
         roles: set(&["user"]),
         scopes: set(&[genie_agents::finance::SCOPE, genie_agents::demo::SCOPE]),
         consents: set(&[genie_agents::finance::CONSENT]),
+        ..Identity::default()
     }
 }
 

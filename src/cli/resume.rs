@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::complaint::{self, Complaint};
 use super::person::TENANT;
 use super::run::answer;
+use super::run::event::Told;
 use super::run::trees::Trees;
 use super::run::watch::{Form, Screen, lost};
 use super::{stdout, stored, waits, words};
@@ -208,10 +209,11 @@ async fn show(
         let run = record.entry.run_id();
         if screen.lacks(run) {
             let records = running.kernel().journal().read_run(run).await?;
-            screen.recall(records.iter().filter(|before| before.number < record.number));
+            let before = records.iter().filter(|before| before.number < record.number);
+            screen.recall(before.map(|before| &before.entry));
         }
     }
-    screen.show(event)
+    screen.show(Told::Here(event))
 }
 
 /// Says what became of the runs and gives the exit code.

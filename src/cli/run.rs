@@ -21,7 +21,7 @@ use genie_core::principal::Principal;
 use genie_core::{Agent, Ask};
 
 use super::complaint::{self, Complaint};
-use super::{audit, person, stdout, stored, waits};
+use super::{audit, person, remote, stdout, stored, waits};
 use crate::app::{Bank, Running};
 use crate::config::{Config, duration};
 use crate::storage::Storage;
@@ -33,6 +33,7 @@ pub(crate) mod draw;
 pub(crate) mod event;
 mod journal_file;
 mod statement;
+mod there;
 pub(crate) mod tree;
 pub(crate) mod trees;
 pub(crate) mod watch;
@@ -85,6 +86,9 @@ pub(crate) fn main(
     config: Config,
     agents: &'static [&'static dyn Agent],
 ) -> anyhow::Result<ExitCode> {
+    if config.server.is_some() {
+        there::check(args)?;
+    }
     if let Some(demo) = args.demo {
         return demo::main(demo, args, &config, agents);
     }
@@ -93,6 +97,10 @@ pub(crate) fn main(
         return Err(Complaint::usage("the question is empty").hint(hint).into());
     }
     let statement = statement::read(args.statement.as_deref(), config.limits.blob_bytes_max)?;
+    if let Some(server) = remote::server(&config)? {
+        let finished = stored::block_on(there::conduct(args, &server, &statement))?;
+        return present(args, &config, &statement.name, &finished);
+    }
     let journal = args.journal.as_deref().map(JournalFile::create).transpose()?;
     let mut config = config;
     if journal.is_some() {

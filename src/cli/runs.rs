@@ -14,6 +14,7 @@ use genie_core::tap::Event;
 
 use super::complaint::Complaint;
 use super::person::TENANT;
+use super::remote::{self, Server};
 use super::run::event;
 use super::run::tree::duration;
 use super::story::Story;
@@ -64,9 +65,9 @@ enum Command {
     Cancel {
         /// The run, or the beginning of its id.
         run: String,
-        /// Why; the journal keeps it.
-        #[arg(long, value_name = "TEXT", default_value = "cancelled by hand")]
-        reason: String,
+        /// Why; the journal keeps it. A server notes who cancels, and takes no other reason.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Print how it ended as JSON.
         #[arg(long)]
         json: bool,
@@ -95,10 +96,11 @@ pub(crate) fn main(
         }
         Command::Show { run, json } => stored::block_on(show::main(config, run, *json)),
         Command::Cancel { run, reason, json } => {
-            if reason.trim().is_empty() {
+            if reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
                 return Err(Complaint::usage("the reason is empty").into());
             }
-            stored::block_on(cancel::main(config, agents, run, reason, *json))
+            let wanted = cancel::Wanted { run, reason: reason.as_deref(), json: *json };
+            stored::block_on(cancel::main(config, agents, wanted))
         }
         Command::Events { run, follow, after } => {
             stored::block_on(events(config, run, *follow, *after))
@@ -112,19 +114,9 @@ async fn list(
     limit: usize,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let (runs, more) = match stored::try_look(config).await {
-        Ok(store) => {
-            // One more tells whether there are more.
-            let query = Query { status, limit: limit.saturating_add(1), ..Query::default() };
-            let mut runs = store.runs.list(TENANT, &query).await?;
-            stored::close(store).await;
-            let more = runs.len() > limit;
-            runs.truncate(limit);
-            (runs, more)
-        }
-        // Where nothing was ever kept, there are none.
-        Err(stored::NotOpen::Missing(_)) => (Vec::new(), false),
-        Err(error) => return Err(error.complaint().into()),
+    let (runs, more) = match remote::server(config)? {
+        Some(server) => server.runs(status, limit).await?,
+        None => listed(config, status, limit).await?,
     };
     if json {
         stdout::write_json(&runs)?;
@@ -151,9 +143,48 @@ async fn list(
     Ok(ExitCode::SUCCESS)
 }
 
+/// At most so many runs of the database, and whether there are more.
+async fn listed(
+    config: &Config,
+    status: Option<String>,
+    limit: usize,
+) -> anyhow::Result<(Vec<Summary>, bool)> {
+    match stored::try_look(config).await {
+        Ok(store) => {
+            // One more tells whether there are more.
+            let query = Query { status, limit: limit.saturating_add(1), ..Query::default() };
+            let mut runs = store.runs.list(TENANT, &query).await?;
+            stored::close(store).await;
+            let more = runs.len() > limit;
+            runs.truncate(limit);
+            Ok((runs, more))
+        }
+        // Where nothing was ever kept, there are none.
+        Err(stored::NotOpen::Missing(_)) => Ok((Vec::new(), false)),
+        Err(error) => Err(error.complaint().into()),
+    }
+}
+
 /// How long a run took or takes, if that is known.
 fn took(run: &Summary) -> Option<String> {
     run.ended_at.map(|ended| duration(ended.micros_since(run.started_at)))
+}
+
+/// As [`events`], of a server.
+async fn told(
+    server: &Server,
+    run: &str,
+    follow: bool,
+    after: Option<u64>,
+) -> anyhow::Result<ExitCode> {
+    let run = server.find_run(run).await?;
+    let client = &server.client;
+    let mut events =
+        if follow { client.events(run, after) } else { client.events_so_far(run, after) };
+    while let Some(event) = events.next().await.map_err(remote::complaint)? {
+        stdout::write(format!("{}\n", event::line_of(&event)).as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints events, and waits for more if it is told to.
@@ -163,6 +194,9 @@ async fn events(
     follow: bool,
     after: Option<u64>,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(server) = remote::server(config)? {
+        return told(&server, run, follow, after).await;
+    }
     let store = stored::look(config).await?;
     let run = stored::find_run(&store, run).await?;
     let records = store.journal.read_run(run.run_id).await?;
@@ -172,7 +206,7 @@ async fn events(
         for record in records.iter().filter(|record| record.number > seen) {
             let event = Event::Recorded(record.clone());
             let outcome = matches!(record.entry, Entry::Outcome { .. });
-            let outcome = if outcome { Story::of(&records).outcome } else { None };
+            let outcome = if outcome { Story::of_records(&records).outcome } else { None };
             if let Some(line) = event::line_with(&event, outcome.as_ref()) {
                 stdout::write(format!("{line}\n").as_bytes())?;
             }

@@ -6,17 +6,23 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use genie_agents::finance::domain::statement::{ParseOptions, parse};
 use genie_agents::{assistant, finance};
 use genie_core::clock::Clock;
 use genie_core::label::{Classification, Label};
+use genie_core::pace::MemoryPaces;
 use genie_core::{Agent, Ask};
-use genie_edge::{Options, Question, Requested};
+use genie_edge::{About, Options, Question, Read, Requested, Server};
+
+use genie_store::Location;
+use serde_json::json;
 
 use super::complaint::Complaint;
 use super::{person, stdout, stored};
 use crate::app::{Bank, Running};
-use crate::config::Config;
+use crate::config::{Config, SignIn};
 use crate::host::{SystemClock, SystemIds};
+use crate::signing;
 
 /// Arguments of `genie serve`.
 #[derive(Debug, clap::Args)]
@@ -43,16 +49,8 @@ async fn serve(
     let signalled = signalled()?;
     let running = stored::installation(config.clone(), agents, Bank::Answers).start().await;
     let running = Arc::new(running.map_err(stored::refused)?);
-    let key = first_key(&running).await;
     let address = args.listen.unwrap_or(config.http.listen);
-    let server = match key {
-        Ok(key) => genie_edge::start(options(config, &running), address)
-            .await
-            .map(|server| (server, key))
-            .map_err(|error| Complaint::usage(error.to_string()).into()),
-        Err(error) => Err(error),
-    };
-    let (server, key) = match server {
+    let (server, key) = match started(config, &running, address).await {
         Ok(started) => started,
         Err(error) => {
             running.drain().await;
@@ -73,6 +71,22 @@ async fn serve(
     told.map(|()| ExitCode::SUCCESS)
 }
 
+/// Starts the edge; gives the first key, if one was made.
+async fn started(
+    config: &Config,
+    running: &Arc<Running>,
+    address: SocketAddr,
+) -> anyhow::Result<(Server, Option<String>)> {
+    let unusable = |error: &dyn std::fmt::Display| Complaint::usage(error.to_string());
+    let seed = match config.tokens_key() {
+        Some(file) => signing::load_or_make(&file, &SystemIds).map_err(|error| unusable(&error))?,
+        None => signing::made(&SystemIds),
+    };
+    let key = first_key(running).await?;
+    let started = genie_edge::start(options(config, running, seed), address).await;
+    Ok((started.map_err(|error| unusable(&error))?, key))
+}
+
 /// Makes a key if nobody could make any over HTTP.
 async fn first_key(running: &Running) -> anyhow::Result<Option<String>> {
     let (keys, now) = (running.keys(), SystemClock.now());
@@ -89,14 +103,33 @@ fn tell(address: SocketAddr, key: Option<&str>) -> anyhow::Result<()> {
     stdout::write(text.as_bytes())
 }
 
-fn options(config: &Config, running: &Arc<Running>) -> Options {
+fn options(config: &Config, running: &Arc<Running>, seed: signing::Seed) -> Options {
     let sealing = running.clone();
+    let SignIn { registration, access, session, .. } = config.sign_in;
+    let newcomers = registration.then(|| config.sign_in.newcomer());
     Options {
         kernel: running.kernel().clone(),
         admit: Arc::new(move |identity| sealing.admit(identity)),
         keys: running.keys().clone(),
+        accounts: running.accounts().clone(),
+        sign_in: genie_edge::SignIn { newcomers, seed, access, session },
+        paces: Arc::new(MemoryPaces::by(Arc::new(SystemClock))),
         attempts: running.attempts().clone(),
+        documents: running.documents().clone(),
+        read: statement,
+        budgets: running.budgets().clone(),
+        currency: config.prices.currency.clone(),
         receipts: running.receipts(),
+        evidence: running.evidence(),
+        about: About {
+            storage: match config.storage.location() {
+                None => "memory",
+                Some(Location::Sqlite(_)) => "sqlite",
+                Some(Location::Postgres(_)) => "postgres",
+            },
+            transport: "in_process",
+            disclosure: config.disclosure.clone(),
+        },
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         ask: question,
@@ -110,6 +143,25 @@ fn options(config: &Config, running: &Arc<Running>) -> Options {
 fn question(asked: Question) -> Ask {
     let agent = asked.agent.as_deref().unwrap_or("supervisor");
     finance::ask_of(agent, &asked.question, asked.statement)
+}
+
+/// What a statement says of itself, or why it is none; a workbook is read as CSV.
+fn statement(content: Vec<u8>) -> Result<Read, String> {
+    #[cfg(feature = "xlsx")]
+    let content = if genie_sheets::is_workbook(&content) {
+        genie_sheets::to_csv(&content).map_err(|error| error.to_string())?
+    } else {
+        content
+    };
+    let ledger = parse(&content, &ParseOptions::default()).map_err(|error| error.to_string())?;
+    let statement = json!({
+        "layout": ledger.layout,
+        "currency": ledger.currency,
+        "rows": ledger.entries.len(),
+        "rejected": ledger.rejected_count,
+        "rejects": ledger.rejects,
+    });
+    Ok(Read { content, statement })
 }
 
 fn tool_call(requested: Requested) -> Ask {

@@ -8,14 +8,13 @@ use genie_store::{Mode, OpenError, Opened, Options};
 use uuid::Uuid;
 
 use super::complaint::Complaint;
+use super::named;
 use super::person::TENANT;
 use crate::app::{self, App, Bank, Running};
 use crate::config::Config;
 
 /// How many runs or approvals are read at a time.
 const PAGE: usize = 500;
-/// Fewest characters by which a run or an approval can be named.
-const PREFIX_LEN_MIN: usize = 6;
 
 /// Why there is nothing to look at.
 #[derive(Debug, thiserror::Error)]
@@ -143,47 +142,19 @@ pub(crate) async fn all_approvals(
 }
 
 /// The run that a user has named by its id or by the beginning of it.
-pub(crate) async fn find_run(store: &Opened, named: &str) -> anyhow::Result<Summary> {
-    let hint = "`genie runs list` shows the runs that there are";
-    let found = match Uuid::try_parse(named) {
-        Ok(id) => store.runs.get(TENANT, RunId(id)).await?.into_iter().collect(),
-        Err(_) => matching(named, all_runs(store, None).await?, |run| run.run_id.0, hint)?,
+pub(crate) async fn find_run(store: &Opened, name: &str) -> anyhow::Result<Summary> {
+    let found = if let Ok(id) = Uuid::try_parse(name) {
+        store.runs.get(TENANT, RunId(id)).await?.into_iter().collect()
+    } else {
+        named::check(name, named::RUNS)?;
+        all_runs(store, None).await?
     };
-    one(found, &format!("run `{named}`"), hint)
+    named::run(name, found)
 }
 
 /// The approval that a user has named by its id or by the beginning of it.
-pub(crate) async fn find_approval(store: &Opened, named: &str) -> anyhow::Result<Approval> {
-    let hint = "`genie approvals list --all` shows the approvals that there are";
-    let approvals = all_approvals(store, None).await?;
-    one(matching(named, approvals, |one| one.id.0, hint)?, &format!("approval `{named}`"), hint)
-}
-
-fn matching<T>(
-    named: &str,
-    all: Vec<T>,
-    id: impl Fn(&T) -> Uuid,
-    hint: &str,
-) -> Result<Vec<T>, Complaint> {
-    let digits = named.replace('-', "").to_ascii_lowercase();
-    if digits.len() < PREFIX_LEN_MIN || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let problem = format!("`{named}` is no id, nor {PREFIX_LEN_MIN} characters of one");
-        return Err(Complaint::usage(problem).hint(hint));
-    }
-    let begins = |one: &T| id(one).simple().to_string().starts_with(&digits);
-    Ok(all.into_iter().filter(begins).collect())
-}
-
-fn one<T>(mut found: Vec<T>, what: &str, hint: &str) -> anyhow::Result<T> {
-    let count = found.len();
-    match found.pop() {
-        Some(only) if count == 1 => Ok(only),
-        Some(_) => {
-            let problem = format!("{count} ids begin like {what}");
-            Err(Complaint::usage(problem).hint("give more characters of it").into())
-        }
-        None => Err(Complaint::usage(format!("there is no {what}")).hint(hint).into()),
-    }
+pub(crate) async fn find_approval(store: &Opened, name: &str) -> anyhow::Result<Approval> {
+    named::approval(name, all_approvals(store, None).await?)
 }
 
 /// Runs a command to its end.

@@ -31,10 +31,18 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn of(records: &[Arc<Record>]) -> Self {
-        let mut story = Self { outcome: outcome_of(records), calls: Vec::new() };
-        for record in records {
-            if let Entry::Effect { message_id, tool, at, effect, .. } = &record.entry {
+    pub(crate) fn of_records(records: &[Arc<Record>]) -> Self {
+        Self::of(records.iter().map(|record| &record.entry), outcome_of(records))
+    }
+
+    /// What these entries say, and how the run ended if it has.
+    pub(crate) fn of<'e>(
+        entries: impl IntoIterator<Item = &'e Entry>,
+        outcome: Option<Outcome>,
+    ) -> Self {
+        let mut story = Self { outcome, calls: Vec::new() };
+        for entry in entries {
+            if let Entry::Effect { message_id, tool, at, effect, .. } = entry {
                 story.effect(*message_id, tool, *at, effect);
             }
         }

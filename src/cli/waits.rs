@@ -64,7 +64,9 @@ pub(crate) fn asked(approval: &Approval) -> String {
 /// The commands that decide, ready to be copied.
 pub(crate) fn commands(config: &Config, approval: &Approval) -> String {
     let id = short(approval.id.0);
-    let name = if approval.requirement.requester_may { "" } else { " --as NAME" };
+    // On a server, the key says who decides.
+    let named = !approval.requirement.requester_may && config.server.is_none();
+    let name = if named { " --as NAME" } else { "" };
     let decide: &[String] = &match approval.subject {
         Subject::Message => {
             [format!("approve {id}{name}"), format!("reject {id}{name} --reason \"…\"")]
@@ -85,6 +87,11 @@ pub(crate) fn commands(config: &Config, approval: &Approval) -> String {
 
 /// A command of this program, over the same runs as this one.
 pub(crate) fn command(config: &Config, words: &str) -> String {
+    if let Some(server) = &config.server {
+        let said = std::env::var_os("GENIE_SERVER").is_some_and(|said| said == **server);
+        let place = if said { String::new() } else { format!("--server {} ", quoted(server)) };
+        return format!("genie {place}{words}");
+    }
     let said = storage::of_environment().map(|(_, storage)| storage);
     let unsaid = said.or_else(|| storage::directory().map(Storage::Directory));
     let place = match &config.storage {

@@ -85,6 +85,9 @@ pub(crate) fn choice(choice: &Choice) -> &'static str {
 
 /// How to see what becomes of a run.
 pub(crate) fn command_hint(config: &Config, run: RunId) -> String {
+    if config.server.is_some() {
+        return "the server goes on with the run".to_owned();
+    }
     let resume = super::waits::command(config, "resume");
     let show = super::waits::command(config, &format!("runs show {run}"));
     format!("`{show}` tells how the run goes on; if no process is at work, `{resume}` does it")

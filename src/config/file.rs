@@ -12,7 +12,11 @@ use serde::{Deserialize, Deserializer};
 
 use genie_core::label::Classification;
 
-use super::{Config, Http, SealingKey, duration};
+use tracing_subscriber::EnvFilter;
+
+use super::prices::PricesTable;
+use super::sign_in::SignInTable;
+use super::{Config, Http, LogFormat, SealingKey, duration};
 use crate::storage::Storage;
 
 /// Most events that an observer may lag: the channel behind it reserves room for all of them.
@@ -21,21 +25,41 @@ const TAP_EVENTS_MAX: usize = 1 << 20;
 /// A configuration file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "settings")]
+#[expect(clippy::struct_field_names, reason = "the settings are named so")]
 pub(super) struct File {
     pub(super) policies: Option<PathBuf>,
     pub(super) storage: Option<String>,
+    pub(super) server: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
     pub(super) checkpoint_every: Option<Lasting>,
     pub(super) checkpoint_key: Option<PathBuf>,
     pub(super) sealing_key: Option<PathBuf>,
     pub(super) lease: Option<Lasting>,
     pub(super) journal_records_max: Option<Count>,
     pub(super) home_region: Option<Region>,
+    pub(super) log: Option<Directives>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) disclosure: Option<String>,
     #[serde(default)]
     pub(super) user_clearance: UserClearance,
     #[serde(default)]
     pub(super) limits: LimitsTable,
     #[serde(default)]
     pub(super) http: HttpTable,
+    #[serde(default)]
+    pub(super) telemetry: TelemetryTable,
+    #[serde(default)]
+    pub(super) sign_in: SignInTable,
+    #[serde(default)]
+    pub(super) prices: PricesTable,
+}
+
+/// The table `telemetry`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TelemetryTable {
+    pub(super) otlp_endpoint: Option<String>,
+    pub(super) service_name: Option<String>,
 }
 
 /// The table `http`.
@@ -49,6 +73,10 @@ pub(super) struct HttpTable {
     pub(super) header_timeout: Option<Lasting>,
     pub(super) body_timeout: Option<Lasting>,
     pub(super) requests_per_minute_max: Option<Count<1_000_000>>,
+    pub(super) user_requests_per_minute_max: Option<Count<1_000_000>>,
+    pub(super) tenant_requests_per_minute_max: Option<Count<1_000_000>>,
+    pub(super) sign_ins_per_minute_max: Option<Count<1_000_000>>,
+    pub(super) address_sign_ins_per_minute_max: Option<Count<1_000_000>>,
     pub(super) heartbeat: Option<Lasting>,
     pub(super) stall: Option<Lasting>,
 }
@@ -87,6 +115,12 @@ impl File {
             config.policies = (!policies.as_os_str().is_empty()).then_some(policies);
         }
         set(&mut config.storage, self.storage.map(|storage| Storage::parse(&storage)));
+        if let Some(server) = self.server {
+            config.server = (!server.is_empty()).then_some(server);
+        }
+        if let Some(file) = self.token_file {
+            config.token_file = (!file.as_os_str().is_empty()).then_some(file);
+        }
         set(&mut config.lease, self.lease.map(|lasting| lasting.0));
         set(&mut config.checkpoint_every, self.checkpoint_every.map(|lasting| lasting.0));
         if let Some(key) = self.checkpoint_key {
@@ -98,12 +132,19 @@ impl File {
         }
         set(&mut config.journal_records_max, self.journal_records_max.map(|count| count.0));
         set(&mut config.home_region, self.home_region.map(|region| region.0));
+        set(&mut config.log, self.log.map(|directives| directives.0));
+        set(&mut config.log_format, self.log_format);
+        set(&mut config.disclosure, self.disclosure);
         let clearance = self.user_clearance;
         set(&mut config.user_clearance.ceiling, clearance.ceiling.map(|ceiling| ceiling.0));
         let categories = clearance.categories.map(|categories| categories.into_iter().collect());
         set(&mut config.user_clearance.categories, categories);
         self.limits.apply(&mut config.limits);
         self.http.apply(&mut config.http);
+        set(&mut config.telemetry.otlp_endpoint, self.telemetry.otlp_endpoint);
+        set(&mut config.telemetry.service_name, self.telemetry.service_name);
+        self.sign_in.apply(&mut config.sign_in);
+        self.prices.apply(&mut config.prices);
     }
 }
 
@@ -117,8 +158,15 @@ impl HttpTable {
         set(&mut limits.header_bytes_max, self.header_bytes_max.map(|bytes| bytes.0));
         set(&mut limits.header_timeout, lasting(self.header_timeout));
         set(&mut limits.body_timeout, lasting(self.body_timeout));
-        let quota = self.requests_per_minute_max.and_then(|count| u32::try_from(count.0).ok());
-        set(&mut limits.requests_per_minute_max, quota);
+        let quota =
+            |count: Option<Count<1_000_000>>| count.and_then(|count| u32::try_from(count.0).ok());
+        set(&mut limits.requests_per_minute_max, quota(self.requests_per_minute_max));
+        set(&mut limits.user_requests_per_minute_max, quota(self.user_requests_per_minute_max));
+        let of_tenant = quota(self.tenant_requests_per_minute_max);
+        set(&mut limits.tenant_requests_per_minute_max, of_tenant);
+        set(&mut limits.sign_ins_per_minute_max, quota(self.sign_ins_per_minute_max));
+        let of_address = quota(self.address_sign_ins_per_minute_max);
+        set(&mut limits.address_sign_ins_per_minute_max, of_address);
         set(&mut limits.heartbeat, lasting(self.heartbeat));
         set(&mut limits.stall, lasting(self.stall));
     }
@@ -144,7 +192,7 @@ impl LimitsTable {
     }
 }
 
-fn set<T>(setting: &mut T, given: Option<T>) {
+pub(super) fn set<T>(setting: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *setting = given;
     }
@@ -233,6 +281,23 @@ impl TryFrom<String> for Ceiling {
             "`{text}` is not a classification; write `public`, `internal`, `confidential` or \
              `restricted`"
         ))
+    }
+}
+
+/// What is logged, in directives that can be read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Directives(pub(super) String);
+
+impl TryFrom<String> for Directives {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let unread = |error| {
+            format!("`{text}` does not say what to log ({error}); write a level such as `info`")
+        };
+        EnvFilter::builder().parse(&text).map_err(unread)?;
+        Ok(Self(text))
     }
 }
 

@@ -1,11 +1,26 @@
 //! `genie serve`: the real binary, on a free port, over a real database.
 
+mod accounts;
 mod approvals;
 mod ask;
+mod audit;
+mod batch;
+mod budgets;
+mod client;
+mod compression;
+mod documents;
 mod edges;
 mod endings;
+mod everything;
+mod hostile;
+mod policies;
+mod proxy;
+mod remote;
 mod retry;
 pub(crate) mod serving;
+mod system;
+mod telemetry;
+mod watching;
 
 use std::process::Command;
 
@@ -26,8 +41,14 @@ fn the_lines_of_the_readme_work_as_printed() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let problem = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{printed}\n{problem}");
-    for shown in ["You spent ₹1,400.00", "event: run.completed", "\"approved\"", "tool_executor"]
-    {
+    for shown in [
+        "You spent ₹1,400.00",
+        "You spent ₹450.00",
+        "\"verified\":true",
+        "event: run.completed",
+        "\"approved\"",
+        "tool_executor",
+    ] {
         assert!(printed.contains(shown), "no {shown} in\n{printed}");
     }
 }

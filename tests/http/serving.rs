@@ -34,7 +34,11 @@ impl Drop for Serving {
 
 impl Serving {
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
+        Self::start_at(data, "127.0.0.1:0", more)
+    }
+
+    fn start_at(data: &Path, address: &str, more: &[&str]) -> Self {
+        let arguments = [&["serve", "--listen", address], more].concat();
         let mut command = command_in(data, &arguments);
         // A file, since nobody reads a pipe while the test goes on.
         let log = data.with_extension("log");
@@ -67,6 +71,14 @@ impl Serving {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its resident memory; nothing where the system does not tell.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -244,6 +256,13 @@ impl Iterator for Events {
 pub(crate) const STATEMENT: &str = "Date,Description,Debit,Credit\n2026-08-01,Salary,,1000.00\n\
                                     2026-08-03,Swiggy,450.00,\n2026-09-03,Swiggy,950.00,\n";
 
+/// A made-up statement over so many months.
+pub(crate) fn bundled(place: &Place, months: &str) -> String {
+    let made = crate::program::genie_in(&place.data(), &["data", "statement", "--months", months]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    made.stdout
+}
+
 /// The body of a question.
 pub(crate) fn question() -> Value {
     json!({ "question": "How much did I spend?", "statement": STATEMENT })
@@ -281,9 +300,20 @@ impl Place {
         Serving::start(&self.data(), &[])
     }
 
+    /// Starts a server at the address of one that has ended.
+    pub(crate) fn start_at(&self, address: &str) -> Serving {
+        Serving::start_at(&self.data(), address, &[])
+    }
+
     /// Starts a server under these settings.
     pub(crate) fn start_with(&self, settings: &str) -> Serving {
         Serving::start(&self.data(), &["--config", &self.write("genie.toml", settings)])
+    }
+
+    /// Starts a server under these settings that keeps nothing.
+    pub(crate) fn start_in_memory(&self, settings: &str) -> Serving {
+        let config = self.write("genie.toml", settings);
+        Serving::start(&self.data(), &["--memory", "--config", &config])
     }
 
     /// How many payments the bank has booked.

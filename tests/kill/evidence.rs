@@ -25,6 +25,8 @@ pub(crate) struct Evidence {
     pub(crate) doubts: usize,
     outcomes: HashMap<RunId, Vec<String>>,
     done: HashSet<String>,
+    /// What was to be done.
+    intended: HashSet<String>,
     /// Each chain as a file.
     journals: Vec<Vec<u8>>,
 }
@@ -71,6 +73,7 @@ impl Evidence {
             doubts: 0,
             outcomes: HashMap::new(),
             done: HashSet::new(),
+            intended: HashSet::new(),
             journals: Vec::new(),
         };
         let chains = store.checkpoints.chains().await.unwrap();
@@ -97,6 +100,9 @@ impl Evidence {
             Entry::RunStarted { .. } => self.runs += 1,
             Entry::RunResumed { .. } => self.resumed += 1,
             Entry::Effect { message_id, effect, .. } => match effect {
+                Effect::Intent { .. } => {
+                    self.intended.insert(message_id.to_string());
+                }
                 Effect::Unknown { .. } => self.doubts += 1,
                 Effect::Done { .. } | Effect::Resolved { happened: true, .. } => {
                     self.done.insert(message_id.to_string());
@@ -131,10 +137,36 @@ impl Evidence {
             let run = RunId(run.parse().unwrap());
             assert_eq!(self.outcomes.get(&run), Some(&vec![said.clone()]), "{run} was told else");
         }
-        let paid: HashSet<&String> = self.once.iter().collect();
-        assert_eq!(paid.len(), self.once.len(), "a payment happened twice");
+        self.is_paid_once();
         for key in self.once.iter().chain(&self.notes) {
             assert!(self.done.contains(key), "{key} happened and is not on record");
+        }
+    }
+
+    fn is_paid_once(&self) {
+        let paid: HashSet<&String> = self.once.iter().collect();
+        assert_eq!(paid.len(), self.once.len(), "a payment happened twice");
+    }
+
+    /// As [`Self::is_sound`], where a run may also have failed since the database was away. Whoever
+    /// was told so was told that nobody knows how it ended.
+    pub(crate) fn is_sound_after_outages(&self) {
+        for (run, outcomes) in &self.outcomes {
+            assert_eq!(outcomes.len(), 1, "{run} ended {outcomes:?}");
+            let known = ["completed ", "cancelled ", "failed Failed{cause:Journal"];
+            let is_known = known.iter().any(|known| outcomes[0].starts_with(known));
+            assert!(is_known, "{run} ended {}", outcomes[0]);
+        }
+        assert_eq!(self.outcomes.len(), self.runs, "a run has no outcome");
+        for (run, said) in &self.acknowledged {
+            let run = RunId(run.parse().unwrap());
+            let is_on_record = self.outcomes.get(&run) == Some(&vec![said.clone()]);
+            let is_unknown = said.starts_with("failed Failed{cause:Journal");
+            assert!(is_on_record || is_unknown, "{run} was told {said}");
+        }
+        self.is_paid_once();
+        for key in self.once.iter().chain(&self.notes) {
+            assert!(self.intended.contains(key), "{key} happened without a record that it would");
         }
     }
 }

@@ -8,7 +8,11 @@
 
 mod agents;
 mod database;
+mod elsewhere;
 mod evidence;
+mod outages;
+mod proxy;
+mod server;
 mod worker;
 
 use std::path::Path;
@@ -131,5 +135,29 @@ fn of_two_workers_over_one_database_the_living_takes_over_from_the_dead() {
         &mut std::io::stderr(),
         format_args!("{} runs, taken up {} times\n", evidence.runs, evidence.resumed),
     );
+    runtime.block_on(database::remove(&url, &database));
+}
+
+/// What others write while it looks is no fault.
+#[test]
+#[ignore = "needs PostgreSQL at GENIE_TEST_POSTGRES_URL, which scripts/test provides"]
+fn an_auditor_finds_nothing_wrong_while_two_workers_write() {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the test, not of the program")]
+    let url = std::env::var("GENIE_TEST_POSTGRES_URL").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(database::fresh(&url));
+    let directory = tempfile::tempdir().unwrap();
+    let told = directory.path().join("acknowledged");
+    let mut workers = [(); 2].map(|()| spawn(directory.path(), Some(&database), "forever"));
+    while !told.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for _ in 0..3 {
+        evidence::is_in_order(directory.path(), Some(&database));
+    }
+    for worker in &mut workers {
+        worker.kill().unwrap();
+        assert!(worker.wait().unwrap().code().is_none(), "a worker ended by itself");
+    }
     runtime.block_on(database::remove(&url, &database));
 }

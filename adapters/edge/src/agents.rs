@@ -1,5 +1,6 @@
 //! Agents: what each is, takes and sends, and how it is doing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -17,8 +18,14 @@ use crate::error::Problem;
 pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
     let health = edge.kernel().health();
     let specs = edge.kernel().registry().specs();
-    let data: Vec<Value> = specs.map(|spec| shown(spec, &health)).collect();
-    body::json(&json!({ "data": data, "next": null }))
+    let data: Vec<Value> = specs.map(|spec| shown(&edge, spec, &health)).collect();
+    let mut kinds = BTreeMap::new();
+    for spec in edge.kernel().registry().specs() {
+        for kind in spec.accepts.iter().chain(&spec.emits).chain(&spec.collects) {
+            kinds.entry(kind.name()).or_insert_with(|| kind.schema());
+        }
+    }
+    body::json(&json!({ "data": data, "next": null, "kinds": kinds }))
 }
 
 /// `GET /v1/agents/{id}`.
@@ -28,16 +35,18 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let spec = edge.kernel().registry().specs().find(|spec| spec.id == id);
     let spec = spec.ok_or_else(|| Problem::not_found("agent"))?;
-    Ok(body::json(&shown(spec, &edge.kernel().health())))
+    Ok(body::json(&shown(&edge, spec, &edge.kernel().health())))
 }
 
 fn names(kinds: &[KindSpec]) -> Vec<&'static str> {
     kinds.iter().map(KindSpec::name).collect()
 }
 
-fn shown(spec: &AgentSpec, health: &[Health]) -> Value {
-    let health = health.iter().find(|health| &*health.agent == spec.id).map(|health| {
+fn shown(edge: &Edge, spec: &AgentSpec, health: &[Health]) -> Value {
+    let found = health.iter().enumerate().find(|(_, health)| &*health.agent == spec.id);
+    let health = found.map(|(place, health)| {
         json!({
+            "handled_last_minute": edge.throughput.of_last_minute(place, health.handled),
             "handled": health.handled,
             "failed": health.failed,
             "restarts": health.restarts,
@@ -61,6 +70,11 @@ fn shown(spec: &AgentSpec, health: &[Health]) -> Value {
             "scopes_all": spec.scopes_all,
             "consent": spec.consent,
         },
+        "clearance": spec.clearance,
+        "reentrant": spec.reentrant,
+        "handler_deadline_ms": spec.handler_deadline.as_millis(),
+        "concurrency_max": spec.concurrency_max,
+        "restarts_max": spec.restarts_max,
         "health": health,
     })
 }

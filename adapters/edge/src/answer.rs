@@ -67,6 +67,11 @@ impl End {
         }
     }
 
+    /// What the last record says; `None` before the run has ended.
+    pub(crate) fn of_records(records: &[Arc<Record>]) -> Option<Self> {
+        records.iter().rev().find_map(|record| Self::of(record))
+    }
+
     /// How much it took.
     pub(crate) fn usage(&self) -> Value {
         json!({ "messages": self.messages, "duration_us": self.duration_us })
@@ -235,18 +240,23 @@ pub(crate) fn of_run(mut response: Response, run: RunId) -> Response {
     response
 }
 
-/// The response to a request that waits for a human.
-pub(crate) fn waiting(
+/// What a caller is told of a request that waits for a human, besides what `object` has.
+pub(crate) fn what_waits(
     run: RunId,
     (wake_at, approvals): (Timestamp, &[ApprovalId]),
     mut object: Value,
-) -> Response {
+) -> Value {
     object["run_id"] = json!(run);
     object["outcome"] = json!("waiting");
     object["approval_id"] = json!(approvals.first());
     object["approvals"] = json!(approvals);
     object["wake_at"] = json!(wake_at);
-    let mut response = of_run(body::json(&object), run);
+    object
+}
+
+/// The response to a request that waits for a human.
+pub(crate) fn waiting(run: RunId, waits: (Timestamp, &[ApprovalId]), object: Value) -> Response {
+    let mut response = of_run(body::json(&what_waits(run, waits, object)), run);
     *response.status_mut() = StatusCode::ACCEPTED;
     if let Ok(place) = HeaderValue::try_from(format!("/v1/runs/{run}")) {
         response.headers_mut().insert(LOCATION, place);

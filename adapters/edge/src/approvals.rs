@@ -12,6 +12,7 @@ use genie_core::identity::APPROVER;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Hash;
 use genie_core::principal::Identity;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,12 +30,19 @@ const READS_MAX: usize = 20;
 const REASON_LEN_MAX: usize = 2_000;
 
 /// What to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listing {
+    /// Only those with this status.
     status: Option<String>,
+    /// Only those of this run.
+    #[schemars(with = "Option<uuid::Uuid>")]
     run_id: Option<String>,
+    /// What `next` of the page before says.
+    #[schemars(with = "Option<uuid::Uuid>")]
     after: Option<String>,
+    /// Items of a page, 50 if absent.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
 }
 
@@ -45,8 +53,8 @@ pub(crate) async fn list(
     Params(listing): Params<Listing>,
 ) -> Result<Response, Problem> {
     let limit = page::limit(listing.limit)?;
-    let run = listing.run_id.map(|run| body::id(&run, "run")).transpose()?;
-    let after = listing.after.map(|after| body::id(&after, "approval")).transpose()?;
+    let run = listing.run_id.map(|run| body::id_param("run_id", &run)).transpose()?;
+    let after = listing.after.map(|after| body::id_param("after", &after)).transpose()?;
     let mut filter = Filter {
         run_id: run.map(RunId),
         status: listing.status,
@@ -94,7 +102,7 @@ pub(crate) async fn show(
 }
 
 /// What a human says.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Word {
     Approve,
@@ -102,16 +110,24 @@ enum Word {
 }
 
 /// The body of a decision: a word, or for an unknown effect what became of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Decided {
+    /// What is decided on what waits.
     decision: Option<Word>,
+    /// What became of an effect that nobody knew about.
+    #[schemars(with = "Option<String>")]
+    #[schemars(extend("enum" = ["happened", "did_not_happen", "retry", null]))]
     resolution: Option<Resolution>,
+    /// What is known of its result.
     #[serde(default)]
     result: Value,
+    /// Why.
     #[serde(default)]
+    #[schemars(length(max = 2_000))]
     reason: String,
     /// That of the action as the human has seen it.
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-f]{64}$"))]
     digest: Option<Hash>,
 }
 

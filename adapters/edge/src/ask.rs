@@ -7,15 +7,17 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use genie_core::Ask;
 use genie_core::journal::chain::Hash;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{self, Halt};
 use crate::auth::{Caller, Known};
 use crate::body::{self, Json};
+use crate::documents;
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::events::{self, Reader, Until};
+use crate::events::{self, OfRun, Reader, Until};
 use crate::follow::Follower;
 use crate::request;
 use crate::retry::{self, Entry};
@@ -36,12 +38,21 @@ pub struct Question {
 }
 
 /// The body of a question.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
+    /// The question, in words.
+    #[schemars(length(max = 2_000), regex(pattern = r"\S"))]
     question: String,
-    statement: String,
+    /// The statement that it is about: the text of a CSV file.
+    #[schemars(with = "Option<String>", regex(pattern = r"\S"))]
+    statement: Option<String>,
+    /// Or the document that holds it.
+    #[schemars(with = "Option<uuid::Uuid>")]
+    document_id: Option<String>,
+    /// The agent to ask; the supervisor if absent.
     agent: Option<String>,
+    /// Whether to answer with a stream of events.
     #[serde(default)]
     stream: bool,
 }
@@ -57,7 +68,7 @@ pub(crate) async fn ask(
     if streams {
         return streamed(&edge, &caller, &headers, (asked, digest)).await;
     }
-    let ask = request_of(&edge, &headers, asked)?;
+    let ask = request_of(&edge, &caller, &headers, asked).await?;
     let entry = retry::enter(&edge, &caller, &headers, digest).await?;
     let (run, halt) = Box::pin(answer::of(&edge, &caller, entry, ask)).await?;
     Ok(match halt {
@@ -94,24 +105,32 @@ async fn streamed(
     headers: &HeaderMap,
     (asked, digest): (Asked, Hash),
 ) -> Result<Response, Problem> {
-    let ask = request_of(edge, headers, asked)?;
+    let ask = request_of(edge, caller, headers, asked).await?;
     let (run, follower) = match retry::enter(edge, caller, headers, digest).await? {
         Entry::Known(run) => (run, Follower::of(edge.kernel(), &edge.hub, run)),
         Entry::New(run, attempt) => {
             let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
             // The run goes on if the client leaves; its events can be read again.
             drop(answer::begin(edge, caller, (run, attempt), ask).await?);
+            // The id of the run is about to leave: whoever has it must find the run again, come
+            // what may.
+            edge.kernel().journal().durable(edge.kernel().head().seq).await?;
             (run, follower)
         }
     };
-    let sight = Sight::of(caller.identity());
-    let response = events::stream(edge, follower, Reader { run, sight, until: Until::Halt });
+    let reader = Reader { sight: Sight::of(caller.identity()), until: Until::Halt };
+    let response = events::stream(edge, OfRun { follower, reader });
     Ok(answer::of_run(response, run))
 }
 
 /// The request to the agents.
-fn request_of(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Ask, Problem> {
-    let Asked { question, statement, agent, .. } = asked;
+async fn request_of(
+    edge: &Edge,
+    caller: &Caller,
+    headers: &HeaderMap,
+    asked: Asked,
+) -> Result<Ask, Problem> {
+    let Asked { question, statement, document_id, agent, .. } = asked;
     if question.trim().is_empty() {
         return Err(Problem::invalid("question", "`question` is empty; ask in words"));
     }
@@ -119,19 +138,34 @@ fn request_of(edge: &Edge, headers: &HeaderMap, asked: Asked) -> Result<Ask, Pro
         let problem = format!("`question` has more than {QUESTION_LEN_MAX} characters");
         return Err(Problem::invalid("question", problem));
     }
+    let statement = match (statement, document_id) {
+        (Some(statement), None) => inline(edge, statement)?,
+        (None, Some(id)) => documents::content(edge, caller, &id).await?,
+        _ => {
+            let problem = "give `statement` or `document_id`, and one only";
+            return Err(Problem::invalid("statement", problem));
+        }
+    };
+    let ask = (edge.options.ask)(Question { question, statement, agent });
+    Ok(labelled(edge, headers, ask))
+}
+
+/// A statement that came with its question.
+fn inline(edge: &Edge, statement: String) -> Result<Vec<u8>, Problem> {
     let bytes_max = edge.options.statement_bytes_max;
     if statement.trim().is_empty() || statement.len() > bytes_max {
         let problem = format!("`statement` is a CSV file of 1 to {bytes_max} bytes");
         return Err(Problem::invalid("statement", problem));
     }
-    let statement = statement.into_bytes();
-    let ask = (edge.options.ask)(Question { question, statement, agent });
-    Ok(labelled(edge, headers, ask))
+    Ok(statement.into_bytes())
 }
 
-/// Labels what comes in, and continues the trace of whoever sends it.
+/// Labels what comes in, names the request, and continues the trace of whoever sends it.
 pub(crate) fn labelled(edge: &Edge, headers: &HeaderMap, ask: Ask) -> Ask {
-    let ask = ask.labelled(edge.options.label.clone());
+    let mut ask = ask.labelled(edge.options.label.clone());
+    if let Some(id) = request::id(headers) {
+        ask = ask.requested_as(id);
+    }
     match request::trace_id(headers) {
         Some(trace) => ask.traced(trace),
         None => ask,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -24,14 +24,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
+        if !is_json(request.headers()) || is_encoded(request.headers()) {
             return Err(Problem::content_type());
         }
-        let limits = &edge.options.limits;
         let path = request.uri().path().to_owned();
-        let body = read(request.into_body(), limits.body_bytes_max);
-        let read = tokio::time::timeout(limits.body_timeout, body).await;
-        let bytes = read.map_err(|_| Problem::too_slow())??;
+        let bytes = bytes(edge, request, edge.options.limits.body_bytes_max).await?;
         // A list would be read as the fields in their order, without their names.
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             let _: IgnoredAny = parsed(&bytes)?;
@@ -40,6 +37,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Edge>> for Json<T> {
         let digest = Hash::of(&[path.as_bytes(), b"\n", &bytes].concat());
         parsed(&bytes).map(|body| Self(body, digest))
     }
+}
+
+/// The body as it came.
+///
+/// # Errors
+/// One that is larger than this, that takes too long, or that does not come whole.
+pub(crate) async fn bytes(
+    edge: &Edge,
+    request: Request,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Problem> {
+    let body = read(request.into_body(), bytes_max);
+    let read = tokio::time::timeout(edge.options.limits.body_timeout, body).await;
+    Ok(read.map_err(|_| Problem::too_slow())??.into())
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -57,6 +68,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// Whether the body is compressed: nothing is unpacked, so that nothing small becomes large here.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes, Problem> {
@@ -83,10 +100,31 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Edge>> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Edge>) -> Result<Self, Problem> {
+        if !is_text(parts.uri.query().unwrap_or_default()) {
+            return Err(Problem::invalid("", "what stands behind the `?` is no UTF-8"));
+        }
         let read = Query::<T>::try_from_uri(&parts.uri);
         read.map(|Query(params)| Self(params))
             .map_err(|error| Problem::invalid("", error.body_text()))
     }
+}
+
+/// Whether a query is text once its `%xx` are the bytes that they stand for.
+fn is_text(query: &str) -> bool {
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut parts = query.split('%');
+    bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) => bytes.push(byte),
+            // A percent sign that stands for itself.
+            None => bytes.extend_from_slice(b"%"),
+        }
+        let rest = part.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    str::from_utf8(&bytes).is_ok()
 }
 
 /// The id in the path; what is none names nothing.
@@ -94,9 +132,20 @@ pub(crate) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
     Uuid::try_parse(text).map_err(|_| Problem::not_found(what))
 }
 
+/// The id in a parameter of the query.
+pub(crate) fn id_param(field: &str, text: &str) -> Result<Uuid, Problem> {
+    let problem = || Problem::invalid(field, format!("`{field}` is not an id; leave it out"));
+    Uuid::try_parse(text).map_err(|_| problem())
+}
+
 /// A JSON answer.
 pub(crate) fn json(value: &Value) -> Response {
-    let mut response = Body::from(value.to_string()).into_response();
+    json_text(value.to_string())
+}
+
+/// A JSON answer that is text already.
+pub(crate) fn json_text(text: String) -> Response {
+    let mut response = Body::from(text).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -6,17 +6,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use genie_core::approval::MemoryApprovals;
 use genie_core::attempts::MemoryAttempts;
 use genie_core::blob::MemoryBlobs;
+use genie_core::budget::{MemoryBudgets, Prices};
 use genie_core::clock::{SteadyClock, Timestamp};
-use genie_core::identity::{Credential, Key, Keys, MemoryKeys};
-use genie_core::ids::SeededIds;
+use genie_core::document::MemoryDocuments;
+use genie_core::identity::accounts::{
+    Account, AccountId, Accounts, PasswordHash, Session, SessionId,
+};
+use genie_core::identity::{Credential, Key, Keys, Maker, MemoryAccounts, MemoryKeys, Quotas};
+use genie_core::ids::{Ids, SeededIds};
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel;
 use genie_core::label::{Classification, Clearance, Label};
 use genie_core::message::Message;
+use genie_core::pace::MemoryPaces;
 use genie_core::payload::Payload;
 use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet};
 use genie_core::principal::Identity;
@@ -26,12 +32,17 @@ use genie_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
+use zeroize::Zeroizing;
 
 use crate::ask::Question;
-use crate::edge::{Edge, Limits, Options};
+use crate::documents::Read;
+use crate::edge::{Edge, Limits, Options, SignIn};
+use crate::money::Currency;
 use crate::router;
+use crate::system::About;
+use crate::tokens::Use;
 use crate::tools::Requested;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -76,6 +87,16 @@ impl Policy for Allow {
     }
 }
 
+/// Who has these roles in this tenant.
+pub(crate) fn rights(tenant: &str, roles: &[&str]) -> Identity {
+    Identity {
+        tenant: tenant.to_owned(),
+        subject: "asha".to_owned(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        ..Identity::default()
+    }
+}
+
 fn question(asked: Question) -> Ask {
     Ask::new("echo", &Word(asked.question))
 }
@@ -89,8 +110,27 @@ pub(crate) struct Desk {
     pub(crate) edge: Arc<Edge>,
     router: Router,
     keys: Arc<MemoryKeys>,
+    pub(crate) accounts: Arc<MemoryAccounts>,
     clock: Arc<SteadyClock>,
     ids: Arc<SeededIds>,
+}
+
+/// Bounds that no test reaches by accident, but for this one.
+fn limits_with(requests_per_minute_max: u32) -> Limits {
+    Limits {
+        connections_max: 10,
+        body_bytes_max: 2_000,
+        header_bytes_max: 8_192,
+        header_timeout: Duration::from_secs(1),
+        body_timeout: Duration::from_secs(1),
+        requests_per_minute_max,
+        user_requests_per_minute_max: 10_000,
+        tenant_requests_per_minute_max: 10_000,
+        sign_ins_per_minute_max: 5,
+        address_sign_ins_per_minute_max: 1_000,
+        heartbeat: Duration::from_secs(15),
+        stall: Duration::from_secs(30),
+    }
 }
 
 impl Desk {
@@ -104,6 +144,7 @@ impl Desk {
             Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_000_000_000_000))),
             Arc::new(SeededIds::new(7)),
         );
+        let budgets = Arc::new(MemoryBudgets::default());
         let (kernel, authority) = Kernel::start(kernel::Options {
             agents: vec![&Echo],
             tools: Vec::new(),
@@ -115,36 +156,48 @@ impl Desk {
             clock: clock.clone(),
             ids: ids.clone(),
             limits: limits::Limits::default(),
+            budgets: budgets.clone(),
+            prices: Prices::default(),
             home_region: "in".to_owned(),
             user_clearance: Clearance::up_to(Classification::Restricted),
         })
         .await
         .unwrap();
         let keys = Arc::new(MemoryKeys::default());
+        let accounts = Arc::new(MemoryAccounts::default());
         let edge = Edge::new(Options {
             kernel,
             admit: Arc::new(move |identity| authority.admit(identity)),
             keys: keys.clone(),
+            accounts: accounts.clone(),
+            sign_in: SignIn {
+                newcomers: Some(rights("acme", &["user"])),
+                seed: Zeroizing::new([7; 32]),
+                access: Duration::from_mins(15),
+                session: Duration::from_hours(24),
+            },
+            paces: Arc::new(MemoryPaces::by(clock.clone())),
             attempts: Arc::new(MemoryAttempts::default()),
             receipts: None,
+            evidence: None,
+            about: About {
+                storage: "memory",
+                transport: "in_process",
+                disclosure: "A test answers.".to_owned(),
+            },
+            budgets: budgets.clone(),
+            currency: Currency { code: "INR".to_owned(), decimals: 2 },
             clock: clock.clone(),
             ids: ids.clone(),
+            documents: Arc::new(MemoryDocuments::default()),
+            read: |content| Ok(Read { statement: json!({ "bytes": content.len() }), content }),
             ask: question,
             execute: call,
             label: Label::new(Classification::Public),
             statement_bytes_max: 1_000,
-            limits: Limits {
-                connections_max: 10,
-                body_bytes_max: 2_000,
-                header_bytes_max: 8_192,
-                header_timeout: Duration::from_secs(1),
-                body_timeout: Duration::from_secs(1),
-                requests_per_minute_max,
-                heartbeat: Duration::from_secs(15),
-                stall: Duration::from_secs(30),
-            },
+            limits: limits_with(requests_per_minute_max),
         });
-        Self { router: router::router(&edge), edge, keys, clock, ids }
+        Self { router: router::router(&edge), edge, keys, accounts, clock, ids }
     }
 
     /// A key of `tenant` with these roles; expired or revoked if one says so.
@@ -155,20 +208,52 @@ impl Desk {
         let key = Key {
             id: made.id(),
             name: "test".into(),
-            identity: Identity {
-                tenant: tenant.to_owned(),
-                subject: "asha".to_owned(),
-                roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-                ..Identity::default()
-            },
+            identity: rights(tenant, roles),
             secret_sha256: made.secret_sha256(),
             created_by: "asha".into(),
+            maker: Maker::Operator,
+            quotas: Quotas::default(),
+            budget_minor: None,
             created_at: now,
             expires_at: (fate == Fate::Expired).then_some(now),
             revoked_at: (fate == Fate::Revoked).then_some(now),
         };
         self.keys.put(&key).await.unwrap();
         made.text().to_string()
+    }
+
+    /// Revokes a key as another process would, in the store.
+    pub(crate) async fn revoke_elsewhere(&self, key: &str) {
+        use genie_core::clock::Clock;
+        let id = Credential::parse(key).unwrap().id();
+        assert!(self.keys.revoke("acme", None, id, self.clock.now()).await.unwrap());
+    }
+
+    /// An access token of an account of `tenant` with these roles.
+    pub(crate) async fn token(&self, tenant: &str, roles: &[&str], fate: Fate) -> String {
+        use genie_core::clock::Clock;
+        let (now, id) = (self.clock.now(), self.ids.uuid(self.clock.now()));
+        let account = Account {
+            id: AccountId(id),
+            email: format!("{id}@example.com").into(),
+            name: "Asha".into(),
+            password: PasswordHash("none".into()),
+            identity: rights(tenant, roles),
+            created_at: now,
+            disabled_at: (fate == Fate::Disabled).then_some(now),
+        };
+        assert!(self.accounts.create(&account).await.unwrap());
+        let session = Session {
+            id: SessionId(self.ids.uuid(now)),
+            account: account.id,
+            generation: 0,
+            created_at: now,
+            expires_at: now.plus(Duration::from_hours(24)),
+            ended_at: (fate == Fate::Revoked).then_some(now),
+        };
+        self.accounts.open(&session, 50).await.unwrap();
+        let lasts = if fate == Fate::Expired { Duration::ZERO } else { Duration::from_hours(1) };
+        self.edge.tokens.made(Use::Access, &session, id, (now, lasts)).unwrap()
     }
 
     pub(crate) async fn send(
@@ -188,8 +273,13 @@ impl Desk {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
-        let kind = response.headers().get(CONTENT_TYPE).cloned();
+        let headers = response.headers().clone();
+        let kind = headers.get(CONTENT_TYPE).cloned();
         assert!(response.headers().contains_key("x-request-id"), "{method} {path}");
+        if kind.as_ref().is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end of its own.
+            return Answer { status, headers, body: Value::Null };
+        }
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_client_error() || status.is_server_error() {
@@ -198,13 +288,14 @@ impl Desk {
             assert_eq!(body["status"], status.as_u16());
             assert!(body["code"].is_string() && body["request_id"].is_string(), "{body}");
         }
-        Answer { status, body }
+        Answer { status, headers, body }
     }
 }
 
 /// A response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
@@ -220,4 +311,6 @@ pub(crate) enum Fate {
     Good,
     Expired,
     Revoked,
+    /// Of an account that lets nobody in.
+    Disabled,
 }

@@ -5,21 +5,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use genie_core::attempts::Attempts;
+use genie_core::audit::evidence::Evidence;
 use genie_core::audit::receipts::Receipts;
+use genie_core::budget::Budgets;
 use genie_core::clock::{Clock, Timestamp};
+use genie_core::document::Documents;
 use genie_core::identity::Keys;
+use genie_core::identity::accounts::Accounts;
 use genie_core::ids::{Ids, RunId};
 use genie_core::label::Label;
+use genie_core::pace::Paces;
 use genie_core::principal::{Identity, Principal};
 use genie_core::tasks::Tasks;
 use genie_core::{Ask, Kernel};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::ask::Question;
+use crate::audit::Turn;
+use crate::documents::Read;
 use crate::hub::Hub;
 use crate::metrics::Counters;
-use crate::pace::Paces;
+use crate::money::Currency;
+use crate::password::Passwords;
+use crate::remembered::Remembered;
 use crate::retry;
+use crate::system::About;
+use crate::throughput::{self, Throughput};
+use crate::tokens::Tokens;
 use crate::tools::Requested;
 
 /// The bounds of the edge.
@@ -37,10 +50,30 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Most requests of one key in a minute.
     pub requests_per_minute_max: u32,
+    /// Most requests of one subject in a minute, whatever credentials they show.
+    pub user_requests_per_minute_max: u32,
+    /// Most requests of one tenant in a minute.
+    pub tenant_requests_per_minute_max: u32,
+    /// Most attempts to sign in to one account in a minute.
+    pub sign_ins_per_minute_max: u32,
+    /// Most attempts to register, sign in or renew tokens from one address in a minute.
+    pub address_sign_ins_per_minute_max: u32,
     /// How often a stream without events says that it is alive.
     pub heartbeat: Duration,
     /// How long a client may leave an event of its stream untaken.
     pub stall: Duration,
+}
+
+/// How people sign in with a password.
+pub struct SignIn {
+    /// The tenant and rights of those who register; `None` if nobody may.
+    pub newcomers: Option<Identity>,
+    /// The seed of the Ed25519 key that tokens are signed with.
+    pub seed: Zeroizing<[u8; 32]>,
+    /// How long an access token opens routes.
+    pub access: Duration,
+    /// How long a session lasts, however often it is renewed.
+    pub session: Duration,
 }
 
 /// What an edge works with.
@@ -51,14 +84,28 @@ pub struct Options {
     pub admit: Arc<dyn Fn(Identity) -> Principal + Send + Sync>,
     /// Who may come in.
     pub keys: Arc<dyn Keys>,
+    /// Who signs in with a password.
+    pub accounts: Arc<dyn Accounts>,
+    /// How they do.
+    pub sign_in: SignIn,
+    /// Where requests are counted.
+    pub paces: Arc<dyn Paces>,
     /// What clients have asked under keys of their own.
     pub attempts: Arc<dyn Attempts>,
     /// Where receipts come from; `None` if nothing is signed.
     pub receipts: Option<Arc<dyn Receipts>>,
+    /// The log as evidence; `None` if nothing is signed.
+    pub evidence: Option<Arc<dyn Evidence>>,
+    /// What the installation says of itself.
+    pub about: About,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Ids and randomness.
     pub ids: Arc<dyn Ids>,
+    /// What people have sent to ask about.
+    pub documents: Arc<dyn Documents>,
+    /// What a statement says of itself, or why it is none.
+    pub read: fn(Vec<u8>) -> Result<Read, String>,
     /// The request to an agent that a question becomes.
     pub ask: fn(Question) -> Ask,
     /// The request to an agent that a tool call becomes.
@@ -67,6 +114,10 @@ pub struct Options {
     pub label: Label,
     /// Most bytes of a statement.
     pub statement_bytes_max: usize,
+    /// What keys may spend.
+    pub budgets: Arc<dyn Budgets>,
+    /// The currency that they spend.
+    pub currency: Currency,
     /// The bounds.
     pub limits: Limits,
 }
@@ -76,21 +127,30 @@ pub(crate) struct Edge {
     pub(crate) options: Options,
     pub(crate) hub: Hub,
     pub(crate) counters: Counters,
-    pub(crate) paces: Paces,
+    pub(crate) passwords: Passwords,
+    pub(crate) tokens: Tokens,
     pub(crate) tasks: Tasks,
     /// Streams end when this is cancelled.
     pub(crate) closing: CancellationToken,
+    pub(crate) started_at: Timestamp,
+    pub(crate) verifying: Turn,
+    pub(crate) throughput: Throughput,
     draining: AtomicBool,
 }
 
 impl Edge {
-    pub(crate) fn new(options: Options) -> Arc<Self> {
+    pub(crate) fn new(mut options: Options) -> Arc<Self> {
+        options.keys = Arc::new(Remembered::over(options.keys));
         let tasks = Tasks::default();
         let hub = Hub::start(&options.kernel, &tasks);
-        let paces = Paces::new(options.limits.requests_per_minute_max);
+        let tokens = Tokens::new(&options.sign_in.seed);
         let edge = Arc::new(Self {
+            started_at: options.clock.now(),
+            verifying: Turn::default(),
+            throughput: Throughput::default(),
             options,
-            paces,
+            passwords: Passwords::new(tasks.clone()),
+            tokens,
             hub,
             counters: Counters::default(),
             tasks,
@@ -98,6 +158,7 @@ impl Edge {
             draining: AtomicBool::new(false),
         });
         edge.tasks.spawn(retry::forget(edge.clone()));
+        edge.tasks.spawn(throughput::watch(edge.clone()));
         edge
     }
 

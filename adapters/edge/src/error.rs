@@ -4,7 +4,8 @@
 //! | Status | What the caller should do | What the operator should do |
 //! | --- | --- | --- |
 //! | 400, 408, 411, 413, 415, 422 | change the request | nothing |
-//! | 401 | show a key that is good | nothing |
+//! | 401 | show a key or token that is good, or sign in | nothing |
+//! | 402 | have a key made with a larger budget | nothing |
 //! | 403 | not ask again; policy or rights say no | look at the policy if many complain |
 //! | 404, 405 | look up what there is | nothing |
 //! | 409, 410 | read the object again | nothing |
@@ -21,6 +22,8 @@ use genie_core::ids::RunId;
 use genie_core::outcome::Outcome;
 use genie_core::{Refused, journal};
 use serde_json::{Map, Value, json};
+
+use crate::newcomer::NotMade;
 
 /// The content type of problems.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -81,7 +84,7 @@ impl Problem {
     }
 
     pub(crate) fn content_type() -> Self {
-        let detail = "send JSON, with `Content-Type: application/json`";
+        let detail = "send JSON, with `Content-Type: application/json`, and not compressed";
         let title = "unsupported media type";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title, detail)
     }
@@ -96,9 +99,9 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request is too slow", detail)
     }
 
-    /// No key, or one that does not open.
+    /// No credential, or one that does not open.
     pub(crate) fn unauthenticated(code: &'static str, detail: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, "a key is needed", detail)
+        Self::new(StatusCode::UNAUTHORIZED, code, "a credential is needed", detail)
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
@@ -109,11 +112,41 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, "it is too late", detail)
     }
 
-    /// A key that asks faster than it may.
-    pub(crate) fn too_fast(seconds: u64) -> Self {
-        let detail = format!("this key has used up its requests; wait {seconds} s");
+    /// A place in the journal from which nobody can go on without a gap.
+    pub(crate) fn gone() -> Self {
+        let detail = "what came behind this `Last-Event-ID` is not kept here; leave it out to \
+                      begin with what happens now, and read `GET /v1/runs` for the rest";
+        Self::new(StatusCode::GONE, "gone", "it is too late", detail)
+    }
+
+    /// A log that was verified just now, or is.
+    pub(crate) fn verifying(seconds: u64) -> Self {
+        let detail = format!("verifying reads everything and has to rest; wait {seconds} s");
+        let problem = Self::later("verifying", detail, seconds);
+        Self { status: StatusCode::TOO_MANY_REQUESTS, ..problem }
+    }
+
+    /// A log that is too large to be verified by the way.
+    pub(crate) fn too_much_to_verify() -> Self {
+        let detail = "the log is too large to be verified here; run `genie audit verify`";
+        Self::later("too_much", detail, 3_600)
+    }
+
+    /// The session of a token is over.
+    pub(crate) fn ended_session() -> Self {
+        Self::unauthenticated("ended_session", "the session of this token has ended; sign in")
+    }
+
+    /// More than the rule of this name lets anybody ask.
+    pub(crate) fn too_fast(rule: &str, seconds: u64) -> Self {
+        let detail = format!("the requests of the rule `{rule}` are used up; wait {seconds} s");
         let problem = Self::later("rate_limited", detail, seconds);
         Self { status: StatusCode::TOO_MANY_REQUESTS, ..problem }
+    }
+
+    /// Too many passwords to hash at once.
+    pub(crate) fn busy() -> Self {
+        Self::later("busy", "too many sign in at once", 1)
     }
 
     /// A request whose twin is just being taken.
@@ -165,6 +198,29 @@ impl Problem {
             .with("reason", json!(denied.reason))
     }
 
+    /// The run that it is about.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        self.run
+    }
+
+    /// What is said of it within the answer to a request that did not fail as a whole.
+    pub(crate) fn typed(&self) -> Value {
+        let mut object = json!({
+            "code": self.code,
+            "status": self.status.as_u16(),
+            "title": self.title,
+            "detail": self.detail,
+        });
+        if let Some(fields) = object.as_object_mut() {
+            fields.extend(self.more.clone());
+            fields.remove("run_id");
+            if let Some(seconds) = self.retry_after_s {
+                fields.insert("retry_after_s".to_owned(), json!(seconds));
+            }
+        }
+        object
+    }
+
     /// What the document says of the request `id` for `instance`.
     pub(crate) fn document(&self, instance: &str, id: &str) -> Value {
         let mut object = json!({
@@ -211,6 +267,10 @@ impl From<Refused> for Problem {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, ..overloaded }
             }
             Refused::Draining => Self::later("draining", text, 5),
+            Refused::Budget { .. } => {
+                let title = "the budget is spent";
+                Self::new(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", title, text)
+            }
             Refused::NoRecipient { .. } => Self::invalid("agent", text),
             Refused::ForeignPrincipal => Self::forbidden(text),
             Refused::Invalid(text) => Self::invalid("", text),
@@ -242,9 +302,40 @@ impl From<genie_core::attempts::Error> for Problem {
     }
 }
 
+impl From<genie_core::document::Error> for Problem {
+    fn from(error: genie_core::document::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 impl From<genie_core::identity::Error> for Problem {
     fn from(error: genie_core::identity::Error) -> Self {
         Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::pace::Error> for Problem {
+    fn from(error: genie_core::pace::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<genie_core::budget::Error> for Problem {
+    fn from(error: genie_core::budget::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<NotMade> for Problem {
+    fn from(error: NotMade) -> Self {
+        match error {
+            NotMade::Unfit { field, detail } => Self::invalid(field, detail),
+            NotMade::Taken => {
+                Self::new(StatusCode::CONFLICT, "email_taken", "conflict", error.to_string())
+            }
+            NotMade::Unhashed => Self::busy(),
+            NotMade::Store(error) => error.into(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! `Last-Event-ID` goes on behind it. A client that does not take its events is let go, and may
 //! come back the same way.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,14 +14,16 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use genie_core::ids::RunId;
 use genie_core::journal::{self, Entry, Record};
-use genie_core::tap::Event;
-use serde_json::json;
+use genie_core::tap::{Ephemeral, Event};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::auth::Known;
+use crate::body::Params;
 use crate::edge::Edge;
 use crate::error::Problem;
 use crate::follow::{Follower, waits};
@@ -34,11 +37,20 @@ const HEARTBEAT: &str = ": heartbeat\n\n";
 /// What a client hears last when the process stops; it may come back.
 const CLOSING: &str = "retry: 1000\nevent: stream.closing\ndata: {\"reason\":\"shutdown\"}\n\n";
 
+/// How to read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reading {
+    /// Whether to wait for what is still to come; yes, if absent.
+    follow: Option<bool>,
+}
+
 /// `GET /v1/runs/{id}/events`.
 pub(crate) async fn events(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
+    Params(reading): Params<Reading>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let run = runs::visible(&edge, &caller, &id).await?.run_id;
@@ -53,13 +65,16 @@ pub(crate) async fn events(
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }
-    let until = Until::End;
-    Ok(stream(&edge, follower, Reader { run, sight: Sight::of(caller.identity()), until }))
+    let until = if reading.follow == Some(false) { Until::Now } else { Until::End };
+    let reader = Reader { sight: Sight::of(caller.identity()), until };
+    Ok(stream(&edge, OfRun { follower, reader }))
 }
 
 /// When a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
+    /// When all that is on record now was given.
+    Now,
     /// When the run has ended.
     End,
     /// When it has ended or waits for a human.
@@ -69,18 +84,76 @@ pub(crate) enum Until {
 /// What a stream is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
-    pub(crate) run: RunId,
     pub(crate) sight: Sight,
     pub(crate) until: Until,
 }
 
-/// Streams what the follower gives.
-pub(crate) fn stream(edge: &Arc<Edge>, follower: Follower, reader: Reader) -> Response {
+/// Where the events of a stream come from.
+pub(crate) trait Source: Send + 'static {
+    /// The next event; `None` if there is none to come. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Event>, Broken>> + Send;
+
+    /// The event as the client reads it, once it is on disk; `None` if it is not for the client.
+    fn frame(
+        &mut self,
+        event: &Event,
+    ) -> impl Future<Output = Result<Option<Bytes>, Broken>> + Send;
+
+    /// Whether it is the last one.
+    fn ends(&self, event: &Event) -> bool;
+}
+
+/// Why a stream ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The runs.
+    #[error(transparent)]
+    Runs(#[from] genie_core::runs::Error),
+}
+
+/// The events of one run.
+pub(crate) struct OfRun {
+    pub(crate) follower: Follower,
+    pub(crate) reader: Reader,
+}
+
+impl Source for OfRun {
+    async fn next(&mut self) -> Result<Option<Event>, Broken> {
+        if self.reader.until == Until::Now && self.follower.caught_up().await? {
+            return Ok(None);
+        }
+        Ok(self.follower.next().await?)
+    }
+
+    async fn frame(&mut self, event: &Event) -> Result<Option<Bytes>, Broken> {
+        let Some(name) = event.name() else { return Ok(None) };
+        if let Event::Recorded(record) = event {
+            self.follower.durable(record).await?;
+        }
+        let data = match event {
+            Event::Recorded(record) => {
+                self.reader.sight.entry(&record.entry, self.follower.outcome())
+            }
+            Event::Ephemeral(ephemeral) => beside(ephemeral),
+        };
+        Ok(Some(frame((name, event), &data, |record| record.seq.to_string())))
+    }
+
+    fn ends(&self, event: &Event) -> bool {
+        matches!(event, Event::Recorded(record) if ends(record, self.reader.until))
+    }
+}
+
+/// Streams what the source gives.
+pub(crate) fn stream(edge: &Arc<Edge>, source: impl Source) -> Response {
     let (sender, receiver) = mpsc::channel(FRAMES_MAX);
     let task_edge = edge.clone();
     edge.tasks.spawn(async move {
         task_edge.counters.streams.fetch_add(1, Ordering::Relaxed);
-        feed(&task_edge, follower, reader, &sender).await;
+        feed(&task_edge, source, &sender).await;
         task_edge.counters.streams.fetch_sub(1, Ordering::Relaxed);
     });
     let frames = stream::unfold(receiver, async |mut receiver| {
@@ -96,16 +169,16 @@ pub(crate) fn stream(edge: &Arc<Edge>, follower: Follower, reader: Reader) -> Re
     response
 }
 
-/// Sends frames until the run or the client ends; whichever way, what was sent is a prefix of what
-/// is on record.
-async fn feed(edge: &Edge, mut follower: Follower, reader: Reader, sender: &mpsc::Sender<Bytes>) {
+/// Sends frames until the source or the client ends; whichever way, what was sent is a prefix of
+/// what is on record.
+async fn feed(edge: &Edge, mut source: impl Source, sender: &mpsc::Sender<Bytes>) {
     let (heartbeat, stall) = (edge.options.limits.heartbeat, edge.options.limits.stall);
     let mut beat_at = Instant::now() + heartbeat;
     loop {
         let next = tokio::select! {
             biased;
             () = sender.closed() => return,
-            next = follower.next() => next,
+            next = source.next() => next,
             () = edge.closing.cancelled() => {
                 let _ = sender.send_timeout(Bytes::from_static(CLOSING.as_bytes()), stall).await;
                 return;
@@ -122,21 +195,19 @@ async fn feed(edge: &Edge, mut follower: Follower, reader: Reader, sender: &mpsc
         let event = match next {
             Ok(Some(event)) => event,
             Ok(None) => return,
-            Err(error) => return tracing::error!(%error, run_id = %reader.run, "a stream broke"),
+            Err(error) => return tracing::error!(%error, "a stream broke"),
         };
-        let frame = match frame(&follower, reader, &event).await {
-            Ok(frame) => frame,
-            Err(error) => return tracing::error!(%error, run_id = %reader.run, "a stream broke"),
-        };
-        if let Some(frame) = frame
-            && sender.send_timeout(frame, stall).await.is_err()
-        {
-            return;
+        match source.frame(&event).await {
+            Ok(None) => {}
+            Ok(Some(frame)) => {
+                if sender.send_timeout(frame, stall).await.is_err() {
+                    return;
+                }
+                beat_at = Instant::now() + heartbeat;
+            }
+            Err(error) => return tracing::error!(%error, "a stream broke"),
         }
-        beat_at = Instant::now() + heartbeat;
-        if let Event::Recorded(record) = &event
-            && ends(record, reader.until)
-        {
+        if source.ends(&event) {
             return;
         }
     }
@@ -146,26 +217,26 @@ fn ends(record: &Record, until: Until) -> bool {
     matches!(record.entry, Entry::Outcome { .. }) || (until == Until::Halt && waits(record))
 }
 
-/// The event as a client reads it; `None` if it only completes another.
-async fn frame(
-    follower: &Follower,
-    reader: Reader,
-    event: &Event,
-) -> Result<Option<Bytes>, journal::Error> {
-    let Some(name) = event.name() else { return Ok(None) };
+/// What a client is told of an event beside the journal.
+pub(crate) fn beside(event: &Ephemeral) -> Value {
+    let mut data = event.data.clone();
+    if let Some(fields) = data.as_object_mut() {
+        fields.insert("run_id".to_owned(), json!(event.run_id));
+    }
+    data
+}
+
+/// The text of an event; what is on record has an id.
+pub(crate) fn frame(
+    (name, event): (&str, &Event),
+    data: &Value,
+    id: impl Fn(&Record) -> String,
+) -> Bytes {
     let text = match event {
         Event::Recorded(record) => {
-            follower.durable(record).await?;
-            let data = reader.sight.entry(&record.entry, follower.outcome());
-            format!("id: {}\nevent: {name}\ndata: {data}\n\n", record.seq)
+            format!("id: {}\nevent: {name}\ndata: {data}\n\n", id(record))
         }
-        Event::Ephemeral(ephemeral) => {
-            let mut data = ephemeral.data.clone();
-            if let Some(fields) = data.as_object_mut() {
-                fields.insert("run_id".to_owned(), json!(ephemeral.run_id));
-            }
-            format!("event: {name}\ndata: {data}\n\n")
-        }
+        Event::Ephemeral(_) => format!("event: {name}\ndata: {data}\n\n"),
     };
-    Ok(Some(text.into()))
+    text.into()
 }

@@ -68,6 +68,17 @@ impl Follower {
         self.outcome.as_ref()
     }
 
+    /// Whether all that is on record has been given, which is found out first if need be.
+    ///
+    /// # Errors
+    /// A journal that cannot be read.
+    pub(crate) async fn caught_up(&mut self) -> Result<bool, journal::Error> {
+        if self.behind {
+            self.catch_up().await?;
+        }
+        Ok(self.backlog.is_empty())
+    }
+
     /// The next event. Dropping the future loses nothing.
     ///
     /// # Errors

@@ -9,8 +9,11 @@ mod agents;
 mod answer;
 mod approvals;
 mod ask;
+mod audit;
 mod auth;
+mod batch;
 mod body;
+mod documents;
 mod edge;
 mod error;
 mod events;
@@ -18,28 +21,47 @@ mod follow;
 mod health;
 mod hub;
 mod keys;
+mod lineage;
 mod metrics;
+mod money;
+mod newcomer;
+mod openapi;
+mod ours;
 mod pace;
 mod page;
+mod password;
+mod policies;
 mod receipts;
+mod remembered;
 mod request;
 mod retry;
 mod rights;
 mod router;
 mod runs;
 mod server;
+mod sessions;
+mod system;
+mod throughput;
+mod tokens;
 mod tools;
 mod view;
+mod watch;
 
 #[cfg(test)]
 mod desk;
 #[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
+mod sign_in_tests;
+#[cfg(test)]
 mod stream_tests;
 
 pub use ask::Question;
-pub use edge::{Limits, Options};
+pub use documents::Read;
+pub use edge::{Limits, Options, SignIn};
 pub use keys::first_admin;
+pub use money::Currency;
+pub use newcomer::{Newcomer, NotMade, normal, set_password};
 pub use server::{Server, StartError, start};
+pub use system::About;
 pub use tools::Requested;

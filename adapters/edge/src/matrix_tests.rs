@@ -27,7 +27,7 @@ fn every_route_has_one_row_of_rights_and_every_row_a_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_passes_without_a_good_key_of_the_right_role() {
+async fn nobody_passes_without_a_good_credential_of_the_right_role() {
     let desk = Desk::new().await;
     let expired = desk.key("acme", &["admin", "user", "approver"], Fate::Expired).await;
     let revoked = desk.key("acme", &["admin", "user", "approver"], Fate::Revoked).await;
@@ -35,7 +35,14 @@ async fn nobody_passes_without_a_good_key_of_the_right_role() {
     let mut roles = Vec::new();
     for role in ["user", "approver", "auditor", "admin", "treasurer"] {
         roles.push((role, desk.key("acme", &[role], Fate::Good).await));
+        roles.push((role, desk.token("acme", &[role], Fate::Good).await));
     }
+    let bad_tokens = [
+        (desk.token("acme", &["admin"], Fate::Expired).await, "expired_token"),
+        (desk.token("acme", &["admin"], Fate::Revoked).await, "ended_session"),
+        (desk.token("acme", &["admin"], Fate::Disabled).await, "ended_session"),
+        ("e30.e30.e30".to_owned(), "invalid_token"),
+    ];
     let mut changed = roles[0].1.clone();
     changed.replace_range(66.., if changed.ends_with('A') { "B" } else { "A" });
 
@@ -48,7 +55,11 @@ async fn nobody_passes_without_a_good_key_of_the_right_role() {
             (answer.status.as_u16(), answer.code().to_owned())
         };
         if right == Right::Open {
-            assert_eq!(code(None).await.0, 200, "{place}");
+            // What is open reads no credential, and what it wants it says.
+            let expected = if *method == Method::GET { 200 } else { 415 };
+            for key in [None, Some("none"), Some(&*expired)] {
+                assert_eq!(code(key).await.0, expected, "{place}");
+            }
             continue;
         }
         assert_eq!(code(None).await, (401, "unauthenticated".to_owned()), "{place}");
@@ -58,10 +69,19 @@ async fn nobody_passes_without_a_good_key_of_the_right_role() {
         }
         assert_eq!(code(Some(&expired)).await, (401, "expired_key".to_owned()), "{place}");
         assert_eq!(code(Some(&revoked)).await, (401, "revoked_key".to_owned()), "{place}");
-        assert_eq!(code(Some(&none)).await, (403, "forbidden".to_owned()), "{place}");
+        for (token, expected) in &bad_tokens {
+            assert_eq!(code(Some(token)).await, (401, (*expected).to_owned()), "{place}");
+        }
+        if right != Right::Known {
+            assert_eq!(code(Some(&none)).await, (403, "forbidden".to_owned()), "{place}");
+        }
         for (role, key) in &roles {
+            // A session is closed by its first request to the route that does so.
+            let closes = route.path == "/v1/auth/logout" && !key.starts_with("gk_");
+            let fresh = desk.token("acme", &[role], Fate::Good).await;
+            let key = if closes { &fresh } else { key };
             let may = match right {
-                Right::Open => true,
+                Right::Open | Right::Known => true,
                 Right::Roles(roles) => roles.contains(role),
                 Right::Decides => ["approver", "treasurer"].contains(role),
             };
@@ -199,4 +219,27 @@ async fn a_key_that_asks_too_fast_waits_and_no_other_does() {
     }
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(me(&asha).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_says_what_it_has_done_of_late() {
+    let desk = Desk::new().await;
+    let key = desk.key("acme", &["user"], Fate::Good).await;
+    let ask = async || desk.send(&Method::POST, "/v1/ask", Some(&key), ASKED).await.status;
+    let health = async || {
+        let shown = desk.send(&Method::GET, "/v1/agents/echo", Some(&key), "").await;
+        let health = shown.body["health"].clone();
+        (health["handled"].as_u64().unwrap(), health["handled_last_minute"].as_u64().unwrap())
+    };
+    for _ in 0..3 {
+        assert_eq!(ask().await, StatusCode::OK);
+    }
+    assert_eq!(health().await, (3, 3));
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    assert_eq!(ask().await, StatusCode::OK);
+    assert_eq!(health().await, (4, 4));
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(health().await, (4, 1), "the first three are more than a minute ago");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(health().await, (4, 0));
 }

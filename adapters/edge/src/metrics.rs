@@ -11,6 +11,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 
+use genie_core::figures::{WAIT_STEPS_US, Waits};
+
 use crate::edge::Edge;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -55,7 +57,7 @@ impl Counters {
             for ((method, route, status), (count, micros)) in &*requests {
                 let value = match name {
                     "requests_total" => count.to_string(),
-                    _ => format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000),
+                    _ => seconds(*micros),
                 };
                 let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
                 line(text, &format!("genie_http_{name}"), &labels, &value);
@@ -77,6 +79,21 @@ fn line(text: &mut String, name: &str, labels: &str, value: &str) {
     };
 }
 
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn waits(text: &mut String, name: &str, waits: Waits) {
+    head(text, name, "histogram");
+    let ends = WAIT_STEPS_US.iter().map(|end| seconds(*end)).chain(["+Inf".to_owned()]);
+    for (end, count) in ends.zip(waits.up_to) {
+        line(text, &format!("{name}_bucket"), &format!("le=\"{end}\""), &count.to_string());
+    }
+    let [.., all] = waits.up_to;
+    line(text, &format!("{name}_sum"), "", &seconds(waits.sum_us));
+    line(text, &format!("{name}_count"), "", &all.to_string());
+}
+
 fn gauge(text: &mut String, name: &str, value: usize) {
     head(text, name, "gauge");
     line(text, name, "", &value.to_string());
@@ -90,6 +107,22 @@ pub(crate) async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
     gauge(&mut text, "genie_http_connections", counters.connections.load(Ordering::Relaxed));
     gauge(&mut text, "genie_http_streams", counters.streams.load(Ordering::Relaxed));
     gauge(&mut text, "genie_http_runs_followed", edge.hub.followed());
+    let figures = kernel.figures();
+    head(&mut text, "genie_runs_started_total", "counter");
+    line(&mut text, "genie_runs_started_total", "", &figures.runs_started().to_string());
+    let by = |text: &mut String, name: &str, label: &str, counts: &[(&str, u64)]| {
+        head(text, name, "counter");
+        for (value, count) in counts {
+            line(text, name, &format!("{label}=\"{value}\""), &count.to_string());
+        }
+    };
+    by(&mut text, "genie_runs_ended_total", "outcome", &figures.runs_ended());
+    by(&mut text, "genie_verdicts_total", "decision", &figures.verdicts());
+    by(&mut text, "genie_requests_refused_total", "limit", &figures.requests_refused());
+    let policies: Vec<(&str, u64)> =
+        kernel.policies().list().map(|(id, _, _, hits)| (id, hits)).collect();
+    by(&mut text, "genie_policy_hits_total", "policy", &policies);
+    waits(&mut text, "genie_journal_wait_seconds", figures.waits_for_disk());
     head(&mut text, "genie_journal_records_total", "counter");
     line(&mut text, "genie_journal_records_total", "", &kernel.head().seq.to_string());
     let health = kernel.health();

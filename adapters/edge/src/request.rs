@@ -11,9 +11,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::edge::Edge;
-use crate::error::Problem;
+use crate::error::{Problem, RUN_ID};
 
 /// The header with the id of a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,26 +25,40 @@ const REQUEST_ID_LEN_MAX: usize = 128;
 pub(crate) async fn around(
     State(edge): State<Arc<Edge>>,
     path: Option<MatchedPath>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let began = Instant::now();
     let id = given_id(request.headers());
     let id = id.unwrap_or_else(|| edge.options.ids.uuid(edge.now()).to_string());
+    let trace = trace_id(request.headers()).map(|trace| format!("{trace:032x}"));
+    let header = HeaderValue::try_from(&id).ok();
+    if let Some(header) = header.clone() {
+        // For handlers, which record it with the runs that they start.
+        request.headers_mut().insert(REQUEST_ID, header);
+    }
+    let span = tracing::info_span!("request", request_id = %id, trace_id = trace);
     let (method, instance) = (request.method().clone(), request.uri().path().to_owned());
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = handled.instrument(span.clone()).await;
     let response = handled.unwrap_or_else(|_| Problem::panicked().into_response());
     let mut response = written(response, &instance, &id);
-    if let Ok(id) = HeaderValue::try_from(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(header) = header {
+        response.headers_mut().insert(REQUEST_ID, header);
     }
     let status = response.status().as_u16();
     // The route rather than the path, and no query: neither log nor metrics hold what was asked.
     let route = path.as_ref().map_or("unknown", MatchedPath::as_str);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     edge.counters.count(&method, route, status, took_us);
-    tracing::info!(request_id = %id, %method, route, status, took_us, "request");
+    let run_id = response.headers().get(RUN_ID).and_then(|run| run.to_str().ok());
+    tracing::info!(parent: &span, %method, route, status, took_us, run_id, "answered");
     response
+}
+
+/// The id of a request, which stands in its headers from its beginning.
+pub(crate) fn id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(REQUEST_ID)?.to_str().ok()
 }
 
 /// The id that the client gave, if it is one that may stand in logs and headers.

@@ -45,6 +45,9 @@ pub(crate) async fn forget(edge: Arc<Edge>) {
         if let Err(error) = forgotten {
             tracing::warn!(%error, "old attempts are still kept");
         }
+        if let Err(error) = edge.options.accounts.forget(edge.now()).await {
+            tracing::warn!(%error, "sessions that are over are still kept");
+        }
         tokio::time::sleep(FORGET_EVERY).await;
     }
 }
@@ -52,26 +55,60 @@ pub(crate) async fn forget(edge: Arc<Edge>) {
 /// Finds out which run answers the request with this digest.
 ///
 /// # Errors
-/// A key that is none, that came with another request, or whose request is just being taken.
+/// As [`enter_nth`].
 pub(crate) async fn enter(
     edge: &Edge,
     caller: &Caller,
     headers: &HeaderMap,
     request: Hash,
 ) -> Result<Entry, Problem> {
-    let run_id = edge.run_id();
-    let Some(key) = headers.get("idempotency-key") else { return Ok(Entry::New(run_id, None)) };
+    enter_part(edge, caller, headers, (request, None)).await
+}
+
+/// The key that the client has given its request.
+///
+/// # Errors
+/// One that is none.
+pub(crate) fn given(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let is_plain = |byte: &u8| byte.is_ascii_graphic();
     let bytes = key.as_bytes();
     if bytes.is_empty() || bytes.len() > KEY_LEN_MAX || !bytes.iter().all(is_plain) {
         let problem = format!("`Idempotency-Key` is 1 to {KEY_LEN_MAX} visible ASCII characters");
         return Err(Problem::invalid("Idempotency-Key", problem));
     }
+    Ok(Some(bytes))
+}
+
+/// Finds out which run answers one part of a request that begins several.
+///
+/// # Errors
+/// A key that is none, that came with another request, or whose request is just being taken.
+pub(crate) async fn enter_nth(
+    edge: &Edge,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (request, index): (Hash, usize),
+) -> Result<Entry, Problem> {
+    enter_part(edge, caller, headers, (request, Some(index))).await
+}
+
+async fn enter_part(
+    edge: &Edge,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (request, part): (Hash, Option<usize>),
+) -> Result<Entry, Problem> {
+    let run_id = edge.run_id();
+    let Some(bytes) = given(headers)? else { return Ok(Entry::New(run_id, None)) };
+    let key = String::from_utf8_lossy(bytes);
+    // No client's key has a space.
+    let key = part.map_or_else(|| key.to_string(), |part| format!("{key} {part}"));
     let identity = caller.identity();
     let attempt = Attempt {
         tenant: identity.tenant.as_str().into(),
         subject: identity.subject.as_str().into(),
-        key: String::from_utf8_lossy(bytes).into(),
+        key: key.into(),
         request,
         run_id,
         at: edge.now(),

@@ -10,9 +10,11 @@ use genie_core::principal::Identity;
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// Everybody, without a key.
+    /// Everybody, without a credential.
     Open,
-    /// Whoever has a good key and one of these roles.
+    /// Whoever has a good credential, whatever it may do.
+    Known,
+    /// Whoever has a good credential and one of these roles.
     Roles(&'static [&'static str]),
     /// Whoever has a role that approvals may ask for: `approver`, or one that only a policy knows.
     Decides,
@@ -20,6 +22,7 @@ pub(crate) enum Right {
 
 const EVERY: Right = Right::Roles(&[USER, APPROVER, AUDITOR, ADMIN]);
 const ASKS: Right = Right::Roles(&[USER, ADMIN]);
+const AUDITS: Right = Right::Roles(&[AUDITOR, ADMIN]);
 const SEES: Right = Right::Roles(&[USER, AUDITOR, ADMIN]);
 
 /// The rights.
@@ -27,7 +30,13 @@ pub(crate) const RIGHTS: &[(Method, &str, Right)] = &[
     (Method::GET, "/health", Right::Open),
     (Method::GET, "/ready", Right::Open),
     (Method::GET, "/metrics", Right::Roles(&[ADMIN])),
-    (Method::GET, "/v1/auth/me", EVERY),
+    (Method::GET, "/openapi.json", Right::Open),
+    (Method::GET, "/docs", Right::Open),
+    (Method::POST, "/v1/auth/register", Right::Open),
+    (Method::POST, "/v1/auth/login", Right::Open),
+    (Method::POST, "/v1/auth/refresh", Right::Open),
+    (Method::POST, "/v1/auth/logout", Right::Known),
+    (Method::GET, "/v1/auth/me", Right::Known),
     (Method::GET, "/v1/auth/tokens", EVERY),
     (Method::POST, "/v1/auth/tokens", EVERY),
     (Method::DELETE, "/v1/auth/tokens/{id}", EVERY),
@@ -45,6 +54,18 @@ pub(crate) const RIGHTS: &[(Method, &str, Right)] = &[
     (Method::GET, "/v1/agents/{id}", EVERY),
     (Method::GET, "/v1/tools", ASKS),
     (Method::POST, "/v1/tools/execute", ASKS),
+    (Method::POST, "/v1/tools/batch", ASKS),
+    (Method::GET, "/v1/events", SEES),
+    (Method::GET, "/v1/system", EVERY),
+    (Method::POST, "/v1/documents", ASKS),
+    (Method::GET, "/v1/documents", SEES),
+    (Method::GET, "/v1/documents/{id}", SEES),
+    (Method::DELETE, "/v1/documents/{id}", ASKS),
+    (Method::GET, "/v1/policies", EVERY),
+    (Method::POST, "/v1/policies/evaluate", AUDITS),
+    (Method::GET, "/v1/audit", AUDITS),
+    (Method::GET, "/v1/audit/checkpoint", AUDITS),
+    (Method::POST, "/v1/audit/verify", AUDITS),
 ];
 
 /// Who may use the route; `None` is nobody.
@@ -54,11 +75,11 @@ pub(crate) fn of(method: &Method, path: &str) -> Option<Right> {
 }
 
 impl Right {
-    /// Whether the bearer of a good key has it.
+    /// Whether the bearer of a good credential has it.
     pub(crate) fn is_given_to(self, identity: &Identity) -> bool {
         let known = |role: &String| [USER, AUDITOR, ADMIN].contains(&role.as_str());
         match self {
-            Self::Open => true,
+            Self::Open | Self::Known => true,
             Self::Roles(roles) => roles.iter().any(|role| identity.roles.contains(*role)),
             Self::Decides => identity.roles.iter().any(|role| !known(role)),
         }

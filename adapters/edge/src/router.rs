@@ -6,12 +6,16 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::auth::{Gate, pass};
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::{agents, approvals, ask, events, health, keys, metrics, receipts, request, rights};
-use crate::{runs, tools};
+use crate::{
+    agents, approvals, ask, audit, batch, documents, events, health, keys, metrics, openapi,
+};
+use crate::{policies, receipts, request, rights, runs, sessions, system, tools, watch};
 
 /// A route.
 pub(crate) struct Route {
@@ -30,6 +34,12 @@ pub(crate) fn routes() -> Vec<Route> {
         route(Method::GET, "/health", get(health::health)),
         route(Method::GET, "/ready", get(health::ready)),
         route(Method::GET, "/metrics", get(metrics::metrics)),
+        route(Method::GET, "/openapi.json", get(openapi::openapi)),
+        route(Method::GET, "/docs", get(openapi::docs)),
+        route(Method::POST, "/v1/auth/register", post(sessions::register)),
+        route(Method::POST, "/v1/auth/login", post(sessions::login)),
+        route(Method::POST, "/v1/auth/refresh", post(sessions::refresh)),
+        route(Method::POST, "/v1/auth/logout", post(sessions::logout)),
         route(Method::GET, "/v1/auth/me", get(keys::me)),
         route(Method::GET, "/v1/auth/tokens", get(keys::list)),
         route(Method::POST, "/v1/auth/tokens", post(keys::create)),
@@ -48,7 +58,28 @@ pub(crate) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/agents/{id}", get(agents::show)),
         route(Method::GET, "/v1/tools", get(tools::list)),
         route(Method::POST, "/v1/tools/execute", post(tools::execute)),
+        route(Method::POST, "/v1/tools/batch", post(batch::batch)),
+        route(Method::GET, "/v1/events", get(watch::everything)),
+        route(Method::GET, "/v1/system", get(system::system)),
+        route(Method::POST, "/v1/documents", post(documents::create)),
+        route(Method::GET, "/v1/documents", get(documents::list)),
+        route(Method::GET, "/v1/documents/{id}", get(documents::show)),
+        route(Method::DELETE, "/v1/documents/{id}", delete(documents::delete)),
+        route(Method::GET, "/v1/policies", get(policies::list)),
+        route(Method::POST, "/v1/policies/evaluate", post(policies::evaluate)),
+        route(Method::GET, "/v1/audit", get(audit::list)),
+        route(Method::GET, "/v1/audit/checkpoint", get(audit::checkpoint)),
+        route(Method::POST, "/v1/audit/verify", post(audit::verify)),
     ]
+}
+
+/// What is smaller than this fits one packet as it is.
+const COMPRESSED_BYTES_MIN: u64 = 1_024;
+
+/// What is compressed for a client that takes it: never a stream of events, which a compressor
+/// would hold back.
+fn worthwhile() -> impl Predicate {
+    SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE)
 }
 
 /// All of it, with what goes around every request.
@@ -62,5 +93,6 @@ pub(crate) fn router(edge: &Arc<Edge>) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method())
         .layer(from_fn_with_state(edge.clone(), request::around))
+        .layer(CompressionLayer::new().compress_when(worthwhile()))
         .with_state(edge.clone())
 }

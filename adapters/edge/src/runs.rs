@@ -11,9 +11,11 @@ use genie_core::journal::{Entry, Record};
 use genie_core::outcome::Outcome;
 use genie_core::runs::{Query, Summary};
 use genie_core::tap::outcome_of;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::End;
 use crate::auth::{Caller, Known};
 use crate::body::{self, Params};
 use crate::edge::Edge;
@@ -25,11 +27,16 @@ use crate::{page, rights};
 const APPROVALS_MAX: usize = 100;
 
 /// What to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listing {
+    /// Only those with this status.
     status: Option<String>,
+    /// What `next` of the page before says.
+    #[schemars(with = "Option<uuid::Uuid>")]
     after: Option<String>,
+    /// Items of a page, 50 if absent.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
 }
 
@@ -40,7 +47,7 @@ pub(crate) async fn list(
     Params(listing): Params<Listing>,
 ) -> Result<Response, Problem> {
     let limit = page::limit(listing.limit)?;
-    let before = listing.after.map(|after| body::id(&after, "run")).transpose()?;
+    let before = listing.after.map(|after| body::id_param("after", &after)).transpose()?;
     let query = Query {
         subject: rights::own(caller.identity()).map(str::to_owned),
         status: listing.status,
@@ -78,6 +85,7 @@ pub(crate) async fn show(
     object["effects"] = entries(&records, sight, |entry| matches!(entry, Entry::Effect { .. }));
     object["approvals"] = approvals.iter().map(|one| view::approval(one, now)).collect();
     object["usage"] = usage(&records);
+    object["receipt"] = json!(End::of_records(&records).map(|end| end.receipt()));
     if let Some(outcome) = outcome_of(&records) {
         object["outcome"] = json!(outcome.name());
         match &outcome {

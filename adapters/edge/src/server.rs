@@ -7,7 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -17,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::{Edge, Limits, Options};
 use crate::router;
+use crate::sessions::Peer;
 
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
@@ -101,7 +105,7 @@ impl Door {
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, place)) => self.serve(stream, place, &graceful, limits),
+                Ok((stream, peer, place)) => self.serve((stream, peer), place, &graceful, limits),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -116,7 +120,7 @@ impl Door {
 
     fn serve(
         &self,
-        stream: TcpStream,
+        (stream, peer): (TcpStream, Peer),
         place: OwnedSemaphorePermit,
         graceful: &GracefulShutdown,
         limits: Limits,
@@ -130,6 +134,10 @@ impl Door {
             .max_buf_size(limits.header_bytes_max)
             .max_headers(HEADERS_MAX);
         let service = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let edge = self.edge.clone();
@@ -148,8 +156,8 @@ impl Door {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Peer(address.ip()), place))
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::desk::Desk;
-use crate::events::{Reader, Until, stream};
+use crate::events::{OfRun, Reader, Until, stream};
 use crate::follow::Follower;
 use crate::request;
 use crate::view::Sight;
@@ -23,7 +23,8 @@ use crate::view::Sight;
 fn silent(desk: &Desk) -> Body {
     let (edge, run) = (&desk.edge, desk.edge.run_id());
     let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
-    stream(edge, follower, Reader { run, sight: Sight::All, until: Until::End }).into_body()
+    let reader = Reader { sight: Sight::All, until: Until::End };
+    stream(edge, OfRun { follower, reader }).into_body()
 }
 
 #[tokio::test(start_paused = true)]

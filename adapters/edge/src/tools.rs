@@ -8,18 +8,20 @@ use std::sync::Arc;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use genie_core::ids::RunId;
 use genie_core::principal::Identity;
 use genie_core::tool::{Effects, ToolSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{self, Halt};
+use crate::answer::{self, Answer, Halt};
 use crate::ask::labelled;
-use crate::auth::Known;
+use crate::auth::{Caller, Known};
 use crate::body::{self, Json};
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::retry;
+use crate::retry::{self, Entry};
 
 /// Most characters of a call's id.
 const CALL_ID_LEN_MAX: usize = 128;
@@ -43,7 +45,10 @@ fn may_use(identity: &Identity, spec: &ToolSpec) -> bool {
 /// `GET /v1/tools`: `OpenAI` tool definitions.
 pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
     let specs = edge.kernel().tools().specs();
-    let usable = specs.filter(|spec| may_use(caller.identity(), spec));
+    let kept_to = caller.identity().allowed.tools.as_ref();
+    let usable = specs.filter(|spec| {
+        may_use(caller.identity(), spec) && kept_to.is_none_or(|tools| tools.contains(spec.name))
+    });
     let data: Vec<Value> = usable.map(shown).collect();
     body::json(&json!({ "data": data, "next": null }))
 }
@@ -63,26 +68,37 @@ fn shown(spec: &ToolSpec) -> Value {
 }
 
 /// An `OpenAI` tool call.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Call {
+    /// The caller's own name for the call.
+    #[schemars(length(min = 1, max = 128))]
     id: String,
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "function"))]
     kind: String,
     function: Function,
 }
 
 /// What is called.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Function {
+    /// The tool.
     name: String,
     /// An object, or its JSON text as models write it.
+    #[schemars(extend("type" = ["object", "string"]))]
     arguments: Value,
 }
 
 impl Call {
-    fn check(self) -> Result<(String, Requested), Problem> {
+    /// The id, as the caller has given it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it has the shape of a call.
+    pub(crate) fn is_sound(&self) -> Result<(), Problem> {
         if self.kind != "function" {
             return Err(Problem::invalid("type", "`type` is `function`"));
         }
@@ -90,6 +106,19 @@ impl Call {
             let problem = format!("`id` has 1 to {CALL_ID_LEN_MAX} characters");
             return Err(Problem::invalid("id", problem));
         }
+        if !self.function.arguments.is_object() && !self.function.arguments.is_string() {
+            return Err(Self::no_object());
+        }
+        Ok(())
+    }
+
+    fn no_object() -> Problem {
+        let problem = "`arguments` is a JSON object or the text of one";
+        Problem::invalid("function.arguments", problem)
+    }
+
+    fn check(self) -> Result<(String, Requested), Problem> {
+        self.is_sound()?;
         let arguments = match self.function.arguments {
             Value::String(text) => serde_json::from_str(&text).map_err(|error| {
                 let problem = format!("`arguments` is not the text of a JSON object: {error}");
@@ -98,11 +127,52 @@ impl Call {
             arguments => arguments,
         };
         if !arguments.is_object() {
-            let problem = "`arguments` is a JSON object or the text of one";
-            return Err(Problem::invalid("function.arguments", problem));
+            return Err(Self::no_object());
         }
         Ok((self.id, Requested { tool: self.function.name, arguments }))
     }
+}
+
+/// A call that its caller may make.
+///
+/// # Errors
+/// A call that makes no sense, or a tool that is not there for the caller.
+pub(crate) fn ready(
+    edge: &Edge,
+    caller: &Caller,
+    call: Call,
+) -> Result<(String, Requested), Problem> {
+    let (id, requested) = call.check()?;
+    let mut specs = edge.kernel().tools().specs();
+    let spec = specs.find(|spec| spec.name == requested.tool);
+    if !spec.is_some_and(|spec| may_use(caller.identity(), spec)) {
+        return Err(Problem::not_found("tool"));
+    }
+    Ok((id, requested))
+}
+
+/// What becomes of a call: a run of its own, behind the one gate.
+///
+/// # Errors
+/// The problem that the caller is told.
+pub(crate) async fn made(
+    edge: &Arc<Edge>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (requested, entry): (Requested, Entry),
+) -> Result<(RunId, Halt), Problem> {
+    let ask = labelled(edge, headers, (edge.options.execute)(requested));
+    Box::pin(answer::of(edge, caller, entry, ask)).await
+}
+
+/// What a caller is told of a call that was answered.
+pub(crate) fn output(id: &str, run: RunId, answered: &Answer) -> Value {
+    json!({
+        "tool_call_id": id,
+        "output": answered.body.value()["output"],
+        "duration_ms": answered.end.duration_us.div_ceil(1_000),
+        "run_id": run,
+    })
 }
 
 /// `POST /v1/tools/execute`.
@@ -112,27 +182,13 @@ pub(crate) async fn execute(
     headers: HeaderMap,
     Json(call, digest): Json<Call>,
 ) -> Result<Response, Problem> {
-    let (id, requested) = call.check()?;
-    let mut specs = edge.kernel().tools().specs();
-    let spec = specs.find(|spec| spec.name == requested.tool);
-    if !spec.is_some_and(|spec| may_use(caller.identity(), spec)) {
-        return Err(Problem::not_found("tool"));
-    }
-    let ask = labelled(&edge, &headers, (edge.options.execute)(requested));
+    let (id, requested) = ready(&edge, &caller, call)?;
     let entry = retry::enter(&edge, &caller, &headers, digest).await?;
-    let (run, halt) = Box::pin(answer::of(&edge, &caller, entry, ask)).await?;
+    let (run, halt) = made(&edge, &caller, &headers, (requested, entry)).await?;
     Ok(match halt {
         Halt::Waiting { wake_at, approvals } => {
             answer::waiting(run, (wake_at, &approvals), json!({ "tool_call_id": id }))
         }
-        Halt::Answered(answered) => {
-            let object = json!({
-                "tool_call_id": id,
-                "output": answered.body.value()["output"],
-                "duration_ms": answered.end.duration_us.div_ceil(1_000),
-                "run_id": run,
-            });
-            answer::of_run(body::json(&object), run)
-        }
+        Halt::Answered(answered) => answer::of_run(body::json(&output(&id, run, &answered)), run),
     })
 }

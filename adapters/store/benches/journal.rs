@@ -41,6 +41,7 @@ fn entry(run_id: RunId, number: u64) -> Entry {
             tenant: "acme".into(),
             subject: "asha".into(),
             agent: "echo".into(),
+            request_id: None,
         },
         RECORDS_OF_RUN => {
             let reason = "r".repeat(BODY_BYTES - 150);

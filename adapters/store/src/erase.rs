@@ -30,7 +30,7 @@ pub struct Erased {
     pub keys: u64,
     /// Records whose texts are gone.
     pub records: u64,
-    /// Contents.
+    /// Contents, documents among them.
     pub blobs: u64,
     /// Approvals.
     pub approvals: u64,
@@ -87,6 +87,7 @@ const UNFINISHED: &str = "SELECT run_id, COUNT(*) OVER () FROM runs \
                           ORDER BY run_id LIMIT $3";
 const KNOWN: &str = "SELECT (SELECT COUNT(*) FROM runs WHERE tenant = $1 AND subject = $2) \
                      + (SELECT COUNT(*) FROM blobs WHERE tenant = $1 AND subject = $2) \
+                     + (SELECT COUNT(*) FROM documents WHERE tenant = $1 AND subject = $2) \
                      + (SELECT COUNT(*) FROM subject_keys WHERE tenant = $1 AND subject = $2)";
 const OF_SUBJECT: &str = "(SELECT run_id FROM runs WHERE tenant = $1 AND subject = $2)";
 
@@ -306,6 +307,8 @@ impl Erasing<'_> {
         self.change(&format!("DELETE FROM run_blobs WHERE run_id IN {OF_SUBJECT}")).await?;
         let content = "DELETE FROM blobs WHERE tenant = $1 AND subject = $2";
         self.erased.blobs = self.change(content).await?;
+        let documents = "DELETE FROM documents WHERE tenant = $1 AND subject = $2";
+        self.erased.blobs += self.change(documents).await?;
         let reasons = "UPDATE runs SET cancel_reason = NULL \
                        WHERE tenant = $1 AND subject = $2 AND cancel_reason IS NOT NULL";
         self.change(reasons).await.map(drop)

@@ -251,6 +251,53 @@ impl Checkpoints {
     }
 }
 
+/// A document as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawDocument {
+    /// The tenant.
+    pub tenant: String,
+    /// Whose it is.
+    pub subject: String,
+    /// The hash that its content is to give.
+    pub sha256: Vec<u8>,
+    /// The content.
+    pub content: RawContent,
+}
+
+type DocumentRow = (String, String, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<i64>);
+
+impl Checkpoints {
+    /// The ids of documents after this one, in order.
+    pub async fn document_ids(&self, after: &[u8], limit: u64) -> Result<Vec<Vec<u8>>, Error> {
+        let sql = "SELECT id FROM documents WHERE id > $1 ORDER BY id LIMIT $2";
+        let found: Vec<(Vec<u8>,)> = on!(&self.pools.read, pool => {
+            sqlx::query_as(sql).bind(after).bind(rows::number(limit)).fetch_all(pool).await
+        })?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// The document with this id.
+    pub async fn document(&self, id: &[u8]) -> Result<Option<RawDocument>, Error> {
+        let sql = "SELECT tenant, subject, sha256, content, sealed, key_id FROM documents \
+                   WHERE id = $1";
+        let found: Option<DocumentRow> = on!(&self.pools.read, pool => {
+            sqlx::query_as(sql).bind(id).fetch_optional(pool).await
+        })?;
+        let Some((tenant, subject, sha256, clear, sealed, key_id)) = found else { return Ok(None) };
+        let keys = self.sealing.find([key_id]).await?;
+        let holder = keys.holder(key_id);
+        let theirs =
+            holder.is_none_or(|holder| (&holder.tenant, &holder.subject) == (&tenant, &subject));
+        let content = if theirs {
+            let columns = Columns { clear: &clear, sealed: sealed.as_deref(), key_id };
+            keys.open(&columns, Place::Document { id }).into()
+        } else {
+            RawContent::Broken("is sealed for someone else".to_owned())
+        };
+        Ok(Some(RawDocument { tenant, subject, sha256, content }))
+    }
+}
+
 impl From<Content> for RawContent {
     fn from(content: Content) -> Self {
         match content {

@@ -2,7 +2,9 @@
 
 use genie_core::async_trait;
 use genie_core::clock::Timestamp;
-use genie_core::identity::{ADMIN, Error, Key, KeyId, Keys, Query};
+use genie_core::identity::accounts::AccountId;
+use genie_core::identity::{ADMIN, Error, Key, KeyId, Keys, Maker, Query, Quotas};
+use uuid::Uuid;
 
 use crate::pool::{Pools, on};
 use crate::rows;
@@ -18,14 +20,38 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 const KEY: &str = "id, name, identity, secret_sha256, created_by, created_at, expires_at, \
-                   revoked_at";
+                   revoked_at, maker_key, maker_account, per_minute, per_day, budget_minor";
 
-type KeyRow = (Vec<u8>, String, String, Vec<u8>, String, i64, Option<i64>, Option<i64>);
+type KeyRow = (
+    Vec<u8>,
+    String,
+    String,
+    Vec<u8>,
+    String,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 fn key(row: KeyRow) -> Result<Key, Error> {
-    let (id, name, identity, secret, created_by, created_at, expires_at, revoked_at) = row;
+    let (id, name, identity, secret, created_by, created_at, expires_at, revoked_at, ..) = row;
+    let quota = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+    let quotas = Quotas { per_minute: quota(row.10), per_day: quota(row.11) };
+    let maker = match (row.8, row.9) {
+        (Some(by), _) => Maker::Key(KeyId(Uuid::from_slice(&by).map_err(failed)?)),
+        (None, Some(of)) => Maker::Account(AccountId(Uuid::from_slice(&of).map_err(failed)?)),
+        (None, None) => Maker::Operator,
+    };
     Ok(Key {
-        id: KeyId(uuid::Uuid::from_slice(&id).map_err(failed)?),
+        maker,
+        quotas,
+        budget_minor: row.12.and_then(|minor| u64::try_from(minor).ok()),
+        id: KeyId(Uuid::from_slice(&id).map_err(failed)?),
         name: name.into(),
         identity: serde_json::from_str(&identity).map_err(failed)?,
         secret_sha256: rows::hash(&secret).map_err(failed)?,
@@ -44,8 +70,15 @@ impl Keys for StoredKeys {
         let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
         let sql = "INSERT INTO api_keys \
                    (id, tenant, subject, name, identity, admin, secret_sha256, created_by, \
-                   created_at, expires_at, revoked_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+                   created_at, expires_at, revoked_at, maker_key, maker_account, per_minute, \
+                   per_day, budget_minor) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+                   ON CONFLICT DO NOTHING";
+        let (by, of) = match key.maker {
+            Maker::Operator => (None, None),
+            Maker::Key(id) => (Some(id.0.as_bytes().to_vec()), None),
+            Maker::Account(id) => (None, Some(id.0.as_bytes().to_vec())),
+        };
         on!(&self.pools.write, pool => {
             let query = sqlx::query(sql).bind(&key.id.0.as_bytes()[..]);
             let query = query.bind(&*key.identity.tenant).bind(&*key.identity.subject);
@@ -53,6 +86,10 @@ impl Keys for StoredKeys {
             let query = query.bind(&key.secret_sha256.0[..]).bind(&*key.created_by);
             let query = query.bind(key.created_at.as_micros());
             let query = query.bind(micros(key.expires_at)).bind(micros(key.revoked_at));
+            let query = query.bind(by).bind(of);
+            let query = query.bind(key.quotas.per_minute.map(i64::from));
+            let query = query.bind(key.quotas.per_day.map(i64::from));
+            let query = query.bind(key.budget_minor.map(u64::cast_signed));
             query.execute(pool).await.map(drop)
         })
         .map_err(failed)

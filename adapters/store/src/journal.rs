@@ -99,6 +99,10 @@ impl Journal for StoredJournal {
         Ok(restore(rows::opened(&self.sealing, found).await.map_err(unreadable)?)?)
     }
 
+    fn chain(&self) -> i64 {
+        self.chain.as_ref().map_or(1, |chain| chain.id)
+    }
+
     fn is_durable(&self) -> bool {
         true
     }

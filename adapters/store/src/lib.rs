@@ -5,10 +5,13 @@
 //! them in groups, [`group`] says what one transaction holds. The other ports read and write the
 //! tables directly; a query is written once for both databases unless they differ in it ([`pool`]).
 
+mod accounts;
 mod approvals;
 mod attempts;
 mod blobs;
+mod budgets;
 mod checkpoints;
+mod documents;
 mod erase;
 mod evidence;
 mod group;
@@ -23,13 +26,14 @@ mod rows;
 mod runs;
 mod schema;
 mod sealing;
+mod snapshot;
 mod sqlite;
 mod stats;
 mod writer;
 
 pub use checkpoints::{ChainInfo, Checkpoint, Checkpoints, Error as AuditError, Tile};
 pub use erase::{EraseError, Erased};
-pub use evidence::{BlobKey, RawApproval, RawContent, RawLink, RawRecord, RawRun};
+pub use evidence::{BlobKey, RawApproval, RawContent, RawDocument, RawLink, RawRecord, RawRun};
 pub use open::{Location, Mode, OpenError, Opened, Options, migrate, open, revert, status};
 pub use rotate::{KekUse, KeyStatus, RotateError, Rotated};
 pub use schema::Status;

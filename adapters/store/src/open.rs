@@ -8,7 +8,10 @@ use std::time::Duration;
 use genie_core::approval::Approvals;
 use genie_core::attempts::Attempts;
 use genie_core::blob::Blobs;
+use genie_core::budget::Budgets;
+use genie_core::document::Documents;
 use genie_core::identity::Keys;
+use genie_core::identity::accounts::Accounts;
 use genie_core::journal::Journal;
 use genie_core::journal::chain::Head;
 use genie_core::runs::Runs;
@@ -17,10 +20,13 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::SqlitePool;
 
+use crate::accounts::StoredAccounts;
 use crate::approvals::StoredApprovals;
 use crate::attempts::StoredAttempts;
 use crate::blobs::StoredBlobs;
+use crate::budgets::StoredBudgets;
 use crate::checkpoints::Checkpoints;
+use crate::documents::StoredDocuments;
 use crate::identity::StoredKeys;
 use crate::journal::{Chain, StoredJournal};
 use crate::pool::{Db, Owner, Pools, on};
@@ -191,8 +197,14 @@ pub struct Opened {
     pub blobs: Arc<dyn Blobs>,
     /// What clients have asked under keys of their own.
     pub attempts: Arc<dyn Attempts>,
+    /// What people have sent to ask about.
+    pub documents: Arc<dyn Documents>,
     /// Who may come in.
     pub keys: Arc<dyn Keys>,
+    /// What keys may spend.
+    pub budgets: Arc<dyn Budgets>,
+    /// Who signs in with a password.
+    pub accounts: Arc<dyn Accounts>,
     /// What an auditor needs.
     pub checkpoints: Checkpoints,
     connected: Connected,
@@ -311,7 +323,8 @@ impl Connected {
         (owner, head): (Owner, Head),
         (sealer, options): (GroupSealer, &Options),
     ) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(head, options.queue_bytes_max));
+        let ahead = matches!(self.way, Way::File(..));
+        let queue = Arc::new(Queue::new(head, options.queue_bytes_max, ahead));
         let sink = match &self.way {
             Way::File(pool, directory) => {
                 Sink::Sqlite(Box::new(SqliteSink::new(pool.clone(), owner, directory.clone())))
@@ -379,7 +392,10 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
         runs: Arc::new(StoredRuns { pools: pools.clone(), owner: owner.clone(), poll_every }),
         approvals: Arc::new(approvals),
         attempts: Arc::new(StoredAttempts { pools: pools.clone() }),
-        keys: Arc::new(StoredKeys { pools }),
+        documents: Arc::new(StoredDocuments { pools: pools.clone(), sealing: sealing.clone() }),
+        keys: Arc::new(StoredKeys { pools: pools.clone() }),
+        budgets: Arc::new(StoredBudgets { pools: pools.clone() }),
+        accounts: Arc::new(StoredAccounts { pools }),
         blobs: Arc::new(StoredBlobs::new(sealing.clone(), queue, cache)),
         checkpoints,
         connected,

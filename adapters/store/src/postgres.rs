@@ -84,7 +84,8 @@ fn lost(owner: Owner) -> String {
     )
 }
 
-fn refused(error: &dyn std::fmt::Display) -> Fault {
+/// A refusal of the database, with what to do about it.
+pub(crate) fn refused(error: &dyn std::fmt::Display) -> Fault {
     Fault::Refused(format!(
         "PostgreSQL: {error}; see that it runs, takes connections and has space, writing goes on \
          by itself"

@@ -11,6 +11,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::{Error, Record};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::group::{Change, Group, Item, Row};
 
@@ -22,8 +23,12 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many bytes are written although nobody waits for them.
 const GATHER_BYTES_MAX: usize = 1 << 20;
 
-/// So long does what nobody waits for gather before it is written.
-const GATHER: Duration = Duration::from_millis(5);
+/// So long does what nobody waits for gather before it is committed: a transaction that is open
+/// meanwhile keeps others from writing.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// So many things are written ahead of the commit that nobody waits for yet.
+const AHEAD_ITEMS: usize = 12;
 
 /// Whether the queue takes anything in.
 #[derive(Debug)]
@@ -41,8 +46,10 @@ struct State {
     items: VecDeque<Item>,
     /// What is kept, that which is being written included.
     bytes: usize,
-    /// The last record taken in, and the end of the chain in the database.
+    /// The last record taken in, and the end of the chain as the writer was given it and in the
+    /// database.
     tail: u64,
+    given: Head,
     durable: Head,
     /// The runs at work that began here: what the database has of them is what passed here.
     born: HashSet<RunId>,
@@ -73,23 +80,36 @@ impl State {
     }
 }
 
+/// What the writer does next.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// To be written, and not yet committed: nobody waits for it.
+    Part(Group),
+    /// To be committed, if it is anything, with all parts before it.
+    Commit(Option<Group>),
+}
+
 /// The queue in front of one chain.
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     bytes_max: usize,
+    /// Whether the database can be written to ahead of a commit.
+    ahead: bool,
     work: Notify,
     room: Notify,
 }
 
 impl Queue {
-    /// A queue behind `head`, the end of the chain in the database.
-    pub(crate) fn new(head: Head, bytes_max: usize) -> Self {
+    /// A queue behind `head`, the end of the chain in the database. Where it can be written to
+    /// `ahead` of a commit, it is.
+    pub(crate) fn new(head: Head, bytes_max: usize, ahead: bool) -> Self {
         let state = State {
             standing: Standing::Open,
             items: VecDeque::new(),
             bytes: 0,
             tail: head.seq,
+            given: head,
             durable: head,
             born: HashSet::new(),
             taken: 0,
@@ -97,7 +117,8 @@ impl Queue {
             of_seq: Line::new(),
             of_count: Line::new(),
         };
-        Self { state: Mutex::new(state), bytes_max, work: Notify::new(), room: Notify::new() }
+        let (work, room) = (Notify::new(), Notify::new());
+        Self { state: Mutex::new(state), bytes_max, ahead, work, room }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,7 +146,7 @@ impl Queue {
             _ => None,
         };
         let changed: Vec<(RunId, bool)> = items.iter().filter_map(changed).collect();
-        let first = self.take_in(&mut state, items)?;
+        let wake = self.take_in(&mut state, items)?;
         for (run, born) in changed {
             if born {
                 state.born.insert(run);
@@ -134,7 +155,6 @@ impl Queue {
             }
         }
         state.tail += records.len() as u64;
-        let wake = first || state.bytes >= GATHER_BYTES_MAX;
         drop(state);
         if wake {
             self.work.notify_one();
@@ -146,9 +166,8 @@ impl Queue {
     /// number of the last of them.
     pub(crate) fn put(&self, items: Vec<Item>) -> Result<u64, Error> {
         let mut state = self.state();
-        let first = self.take_in(&mut state, items)?;
+        let wake = self.take_in(&mut state, items)?;
         let taken = state.taken;
-        let wake = first || state.bytes >= GATHER_BYTES_MAX;
         drop(state);
         if wake {
             self.work.notify_one();
@@ -156,7 +175,7 @@ impl Queue {
         Ok(taken)
     }
 
-    /// Takes things in; `true` if nothing else waits to be written.
+    /// Takes things in; `true` if the writer is to look.
     fn take_in(&self, state: &mut State, items: Vec<Item>) -> Result<bool, Error> {
         state.refusal()?;
         let bytes = items.iter().map(Item::bytes).sum::<usize>();
@@ -169,9 +188,10 @@ impl Queue {
         }
         state.bytes += bytes;
         state.taken += items.len() as u64;
-        let first = state.items.is_empty();
+        let before = state.items.len();
         state.items.extend(items);
-        Ok(first)
+        let enough = self.ahead && before < AHEAD_ITEMS && state.items.len() >= AHEAD_ITEMS;
+        Ok(before == 0 || enough || state.bytes >= GATHER_BYTES_MAX)
     }
 
     /// Whether the run began here, so that only what passed here can be in the database.
@@ -245,22 +265,33 @@ impl Queue {
         told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
     }
 
-    /// The next group to write, once someone waits for it or it has gathered for a while: a run
-    /// that nobody waits for yet is better written in one group than in many.
-    pub(crate) async fn next(&self) -> Group {
+    /// What is to be done next: a commit once someone waits for what is there or was written ahead,
+    /// or it has gathered for a while; until then it is written ahead, if there is enough of it. A
+    /// run that nobody waits for yet is better committed once than often. `open` says since when
+    /// something is written and not committed.
+    pub(crate) async fn next(&self, open: Option<Instant>) -> Due {
+        let mut since = open;
         loop {
-            let (empty, wanted) = {
+            let (waiting, wanted) = {
                 let state = self.state();
-                (state.items.is_empty(), state.is_wanted())
+                (state.items.len(), state.is_wanted())
             };
-            if empty {
+            if waiting == 0 && open.is_none() {
                 self.work.notified().await;
                 continue;
             }
-            let gathered =
-                wanted || tokio::time::timeout(GATHER, self.work.notified()).await.is_err();
-            if let Some(group) = gathered.then(|| self.take()).flatten() {
-                return group;
+            if wanted {
+                return Due::Commit(self.take());
+            }
+            if self.ahead
+                && waiting >= AHEAD_ITEMS
+                && let Some(part) = self.take()
+            {
+                return Due::Part(part);
+            }
+            let until = *since.get_or_insert_with(Instant::now) + GATHER;
+            if tokio::time::timeout_at(until, self.work.notified()).await.is_err() {
+                return Due::Commit(self.take());
             }
         }
     }
@@ -276,9 +307,12 @@ impl Queue {
             count += 1;
         }
         let items: Vec<Item> = state.items.drain(..count).collect();
-        let before = state.durable;
-        drop(state);
-        (!items.is_empty()).then(|| Group::of(before, items))
+        let before = state.given;
+        let group = (!items.is_empty()).then(|| Group::of(before, items));
+        if let Some(group) = &group {
+            state.given = group.after;
+        }
+        group
     }
 
     /// Takes note that the group is in the database.
@@ -339,4 +373,70 @@ impl Queue {
 
 fn refused(reason: &str) -> Error {
     Error::Unwritable(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::group::Link;
+
+    fn queue(ahead: bool) -> Queue {
+        Queue::new(Head::EMPTY, 1 << 20, ahead)
+    }
+
+    fn put(queue: &Queue, count: usize) {
+        let link = || {
+            let (run, sha256) = (RunId(Uuid::from_u128(1)), Head::EMPTY.hash);
+            Item::Link(Link { run, sha256, label: String::new() })
+        };
+        queue.put((0..count).map(|_| link()).collect()).unwrap();
+    }
+
+    fn part(due: Due) -> u64 {
+        match due {
+            Due::Part(group) => group.items,
+            Due::Commit(_) => 0,
+        }
+    }
+
+    fn committed(due: Due) -> Option<u64> {
+        match due {
+            Due::Commit(group) => Some(group.map_or(0, |group| group.items)),
+            Due::Part(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_written_ahead_and_committed_once_somebody_does() {
+        let queue = queue(true);
+        put(&queue, AHEAD_ITEMS);
+        assert_eq!(part(queue.next(None).await), AHEAD_ITEMS as u64);
+        put(&queue, 1);
+        let due = tokio::select! {
+            biased;
+            // It stands in line from its first poll on, and is told by nobody here.
+            _ = queue.settled() => None,
+            due = queue.next(Some(Instant::now())) => committed(due),
+        };
+        assert_eq!(due, Some(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_little_or_cannot_be_written_ahead_is_committed_after_a_while() {
+        let (few, whole) = (queue(true), queue(false));
+        put(&few, AHEAD_ITEMS - 1);
+        put(&whole, AHEAD_ITEMS);
+        assert_eq!(committed(few.next(None).await), Some(AHEAD_ITEMS as u64 - 1));
+        assert_eq!(committed(whole.next(None).await), Some(AHEAD_ITEMS as u64));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_open_is_committed_although_nothing_comes() {
+        let queue = queue(true);
+        put(&queue, AHEAD_ITEMS);
+        assert_eq!(part(queue.next(None).await), AHEAD_ITEMS as u64);
+        assert_eq!(committed(queue.next(Some(Instant::now())).await), Some(0));
+    }
 }

@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 6] = [
     Step {
         version: 1,
         name: "journal",
@@ -57,6 +57,42 @@ const STEPS: [Step; 3] = [
         postgres: Texts {
             up: include_str!("../../../migrations/postgres/0003_identity.up.sql"),
             down: include_str!("../../../migrations/postgres/0003_identity.down.sql"),
+        },
+    },
+    Step {
+        version: 4,
+        name: "accounts",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0004_accounts.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0004_accounts.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0004_accounts.up.sql"),
+            down: include_str!("../../../migrations/postgres/0004_accounts.down.sql"),
+        },
+    },
+    Step {
+        version: 5,
+        name: "documents",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0005_documents.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0005_documents.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0005_documents.up.sql"),
+            down: include_str!("../../../migrations/postgres/0005_documents.down.sql"),
+        },
+    },
+    Step {
+        version: 6,
+        name: "budgets",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0006_budgets.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0006_budgets.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0006_budgets.up.sql"),
+            down: include_str!("../../../migrations/postgres/0006_budgets.down.sql"),
         },
     },
 ];

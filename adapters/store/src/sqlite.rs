@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use genie_core::journal::chain::{Hash, Head};
 use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::{Sqlite, Transaction};
@@ -15,7 +17,7 @@ use crate::group::Group;
 use crate::pool::{Db, Owner, Pools};
 use crate::rows;
 use crate::sealing::group::Sealed;
-use crate::writer::{ADVANCE, Fault, HEAD, Written};
+use crate::writer::{ADVANCE, Fault, HEAD, Refused, Written};
 
 mod insert;
 mod lock;
@@ -23,7 +25,7 @@ mod whole;
 
 use insert::Inserts;
 pub(crate) use lock::{Held, Locked, lock};
-use whole::Wholes;
+use whole::{Bounds, Wholes};
 
 /// The database within its directory.
 const FILE: &str = "genie.db";
@@ -115,8 +117,12 @@ pub(crate) async fn own(pool: &SqlitePool, node: &str) -> Result<(Owner, Head), 
     let sql = "INSERT INTO chains (id, node, epoch, head_seq, head_hash) VALUES (1, $1, 1, 0, $2) \
                ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, node = excluded.node \
                RETURNING epoch, head_seq, head_hash";
+    // A statement that gives a row commits by itself only when the driver lets go of it, and nobody
+    // hears if that fails.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let query = sqlx::query_as(sql).bind(node).bind(&Hash::ZERO.0[..]);
-    let (epoch, seq, hash): (i64, i64, Vec<u8>) = query.fetch_one(pool).await?;
+    let (epoch, seq, hash): (i64, i64, Vec<u8>) = query.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok((Owner { chain: CHAIN, epoch }, rows::head(seq, &hash)?))
 }
 
@@ -128,12 +134,14 @@ pub(crate) struct SqliteSink {
     directory: PathBuf,
     wholes: Wholes,
     inserts: Inserts,
+    /// The connection with the transaction that is written ahead of its commit.
+    open: Option<PoolConnection<Sqlite>>,
 }
 
 impl SqliteSink {
     pub(crate) fn new(pool: SqlitePool, owner: Owner, directory: PathBuf) -> Self {
         let (wholes, inserts) = (Wholes::default(), Inserts::default());
-        Self { pool, owner, directory, wholes, inserts }
+        Self { pool, owner, directory, wholes, inserts, open: None }
     }
 
     pub(crate) async fn write(&mut self, group: &Group, sealed: &Sealed) -> Result<(), Fault> {
@@ -144,19 +152,25 @@ impl SqliteSink {
                 "another process took over the chain in `{}`; start this one again",
                 self.directory.display()
             ))),
-            Err(error) => Err(Fault::Refused(format!(
-                "{error}; see that `{}` has space and nobody else locks its database, writing goes \
-                 on by itself",
-                self.directory.display()
-            ))),
+            Err(error) => Err(self.refused(&error)),
         }
+    }
+
+    /// A refusal of the database, with what to do about it.
+    pub(crate) fn refused(&self, error: &dyn std::fmt::Display) -> Fault {
+        Fault::Refused(format!(
+            "{error}; see that `{}` has space and nobody else locks its database, writing goes on \
+             by itself",
+            self.directory.display()
+        ))
     }
 
     /// Writes the group in one transaction.
     async fn transact(&self, group: &Group, sealed: &Sealed) -> Result<Written, sqlx::Error> {
         if let Some(whole) = self.wholes.fitting(group) {
             let mut connection = self.pool.acquire().await?;
-            match whole.write(&mut connection, self.owner, group, sealed).await {
+            let all = Bounds { begins: true, commits: true };
+            match whole.write(&mut connection, self.owner, (group, sealed), all).await {
                 Ok(()) => return Ok(Written::All),
                 // What it is, is found out below.
                 Err(error) if is_violation(&error) => {}
@@ -177,15 +191,84 @@ impl SqliteSink {
         Ok(Written::All)
     }
 
+    /// Writes a part of the open transaction, and opens it if none is.
+    pub(crate) async fn write_ahead(
+        &mut self,
+        part: &Group,
+        sealed: &Sealed,
+    ) -> Result<(), Refused> {
+        let (connection, begins) = match self.open.take() {
+            Some(connection) => (connection, false),
+            None => (self.pool.acquire().await.map_err(|_| Refused)?, true),
+        };
+        let bounds = Bounds { begins, commits: false };
+        self.open = Some(self.part(connection, Some((part, sealed)), bounds).await?);
+        Ok(())
+    }
+
+    /// Writes the last part of the open transaction, if there is one, and commits it.
+    pub(crate) async fn commit(&mut self, last: Option<(&Group, &Sealed)>) -> Result<(), Refused> {
+        let connection = self.open.take().ok_or(Refused)?;
+        self.part(connection, last, Bounds { begins: false, commits: true }).await.map(drop)
+    }
+
+    /// Writes a part of a transaction, or takes all of it back.
+    async fn part(
+        &self,
+        mut connection: PoolConnection<Sqlite>,
+        part: Option<(&Group, &Sealed)>,
+        bounds: Bounds,
+    ) -> Result<PoolConnection<Sqlite>, Refused> {
+        let written = match part {
+            Some((group, sealed)) => match self.wholes.fitting(group) {
+                Some(whole) => {
+                    whole.write(&mut connection, self.owner, (group, sealed), bounds).await
+                }
+                None => self.statements(&mut connection, (group, sealed), bounds).await,
+            },
+            None => sqlx::query("COMMIT").execute(&mut *connection).await.map(drop),
+        };
+        match written {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                tracing::debug!(%error, "what was written ahead is taken back");
+                // Fails if the transaction has not begun, or was taken back already.
+                let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+                Err(Refused)
+            }
+        }
+    }
+
+    /// A part that fits no text, statement by statement.
+    async fn statements(
+        &self,
+        connection: &mut SqliteConnection,
+        (group, sealed): (&Group, &Sealed),
+        bounds: Bounds,
+    ) -> Result<(), sqlx::Error> {
+        if bounds.begins {
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        }
+        let ours = self.advance(connection, group).await?;
+        if !ours || !insert::has_keys(connection, &sealed.keys).await? {
+            return Err(sqlx::Error::RowNotFound);
+        }
+        self.inserts.write(connection, self.owner, group, sealed).await?;
+        if bounds.commits {
+            sqlx::query("COMMIT").execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+
     async fn advance(
         &self,
-        transaction: &mut Transaction<'_, Sqlite>,
+        connection: &mut SqliteConnection,
         group: &Group,
     ) -> Result<bool, sqlx::Error> {
         let query = sqlx::query(ADVANCE).bind(rows::number(group.after.seq));
         let query = query.bind(&group.after.hash.0[..]).bind(self.owner.chain);
         let query = query.bind(self.owner.epoch).bind(rows::number(group.before.seq));
-        Ok(query.execute(&mut **transaction).await?.rows_affected() == 1)
+        Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
     }
 
     /// The end of the chain as the database has it, if it is ours.

@@ -3,7 +3,7 @@
 use crate::pool::{Db, on};
 
 /// The tables and whether their size is told.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "records",
     "runs",
     "approvals",
@@ -13,6 +13,7 @@ const TABLES: [&str; 9] = [
     "checkpoints",
     "chains",
     "subject_keys",
+    "documents",
 ];
 
 /// What is in one table.

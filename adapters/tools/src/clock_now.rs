@@ -61,7 +61,13 @@ mod tests {
         let now = Timestamp::from_micros(1_795_229_969_500_000);
         let clock = ClockNow::by(Arc::new(SteadyClock::starting_at(now)));
         let (arguments, run_id) = (json!({}), RunId(uuid::Uuid::nil()));
-        let attempt = Attempt { arguments: &arguments, idempotency_key: "k", run_id };
+        let attempt = Attempt {
+            arguments: &arguments,
+            idempotency_key: "k",
+            run_id,
+            tenant: "acme",
+            subject: "asha",
+        };
         let told = clock.call(attempt).await.unwrap();
         assert_eq!(told, json!({ "utc": "2026-11-21T02:59:29.500000Z" }));
     }

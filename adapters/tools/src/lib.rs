@@ -5,8 +5,10 @@
 
 mod calculator;
 mod clock_now;
+mod document_query;
 mod payment_transfer;
 
 pub use calculator::Calculator;
 pub use clock_now::ClockNow;
+pub use document_query::{DocumentQuery, ReadRows, Row, Rows};
 pub use payment_transfer::{Bank, PaymentTransfer};

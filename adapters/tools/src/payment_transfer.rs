@@ -175,7 +175,14 @@ mod tests {
     async fn pay(tool: &PaymentTransfer, key: &str) -> Result<Value, ToolError> {
         let arguments = arguments();
         let run_id = RunId(uuid::Uuid::nil());
-        tool.call(Attempt { arguments: &arguments, idempotency_key: key, run_id }).await
+        tool.call(Attempt {
+            arguments: &arguments,
+            idempotency_key: key,
+            run_id,
+            tenant: "acme",
+            subject: "asha",
+        })
+        .await
     }
 
     fn lines(ledger: &Path) -> Vec<Value> {

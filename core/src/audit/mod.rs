@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 mod encoding;
+pub mod evidence;
 pub mod keys;
 pub mod merkle;
 pub mod note;

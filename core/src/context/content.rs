@@ -1,5 +1,6 @@
 //! Large content: stored once, loaded by whoever holds the reference and is cleared for it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,14 +13,34 @@ use crate::failure::Failure;
 use crate::journal::steps::Call;
 use crate::run::Run;
 
+thread_local! {
+    /// Content is written here first, so that it is allocated once, in its own size.
+    static CONTENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Largest buffer that a thread keeps between contents.
+const CONTENT_KEPT_BYTES: usize = 1 << 18;
+
+/// The JSON text of a value.
+fn written<T: Serialize>(value: &T) -> Result<Arc<[u8]>, serde_json::Error> {
+    // Taken, not borrowed: what is written may write something itself.
+    let mut buffer = CONTENT.take();
+    buffer.clear();
+    serde_json::to_writer(&mut buffer, value)?;
+    let content = buffer.as_slice().into();
+    if buffer.capacity() <= CONTENT_KEPT_BYTES {
+        CONTENT.set(buffer);
+    }
+    Ok(content)
+}
+
 impl Context {
     /// Stores a value as JSON under its hash and gives the reference to put into a payload.
     pub async fn store<T>(&mut self, value: Arc<T>) -> Result<Blob, Failure>
     where
         T: Serialize + Send + Sync + 'static,
     {
-        let content =
-            serde_json::to_vec(&*value).map_err(|error| self.blob_failure(&error.to_string()))?;
+        let content = written(&*value).map_err(|error| self.blob_failure(&error.to_string()))?;
         let blob = Blob::of(&content);
         match self.recall("store")? {
             None => {}
@@ -30,7 +51,7 @@ impl Context {
             }
             Some(other) => return Err(self.otherwise(&other, "store")),
         }
-        let stored = Stored::new(content.into(), self.seen.clone());
+        let stored = Stored::new(content, self.seen.clone());
         stored.remember(value);
         if let Err(failure) = self.run.keep(blob, stored).await {
             self.record(Call::Refused { failure: failure.clone() })?;
@@ -66,7 +87,7 @@ impl Context {
     ///
     /// Not a step: the hash in a recorded message already says what is read.
     async fn fetch(&mut self, blob: &Blob) -> Result<Arc<Stored>, Failure> {
-        let found = self.run.shared.blobs.get(&self.run.scope(), *blob).await;
+        let found = self.run.shared.blobs.get(&self.run.scope, *blob).await;
         let stored = found
             .map_err(|error| self.blob_failure(&error.to_string()))?
             .ok_or_else(|| self.blob_failure("the run has no such content"))?;
@@ -106,7 +127,7 @@ impl Run {
             self.blob_bytes.fetch_sub(size, Ordering::Relaxed);
             return Err(over("blobs_per_run_bytes_max", limits.blobs_per_run_bytes_max));
         }
-        let kept = self.shared.blobs.put(&self.scope(), blob, Arc::new(stored)).await;
+        let kept = self.shared.blobs.put(&self.scope, blob, Arc::new(stored)).await;
         kept.map_err(|error| Failure::Journal { reason: error.to_string() })
     }
 }

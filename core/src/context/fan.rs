@@ -20,6 +20,11 @@ impl Context {
         let run = self.run.clone();
         let step = self.next_step();
         let mut published = Published::default();
+        // Before anybody is told: who is told first may publish what another of them collects, and
+        // that one must have a place where it waits.
+        let told = run.shared.registry.receivers(T::KIND).iter().copied();
+        let told = told.filter(|agent| !run.shared.registry.entry(*agent).collects(T::KIND));
+        run.make_places(told);
         for (leg, agent) in (0_u32..).zip(run.shared.registry.receivers(T::KIND)) {
             let entry = run.shared.registry.entry(*agent);
             let collects = entry.collects(T::KIND);

@@ -137,6 +137,13 @@ impl Context {
     /// Calls the tool until it gives something, or until that is no use or might do harm.
     async fn attempts(&mut self, mut ledger: Ledger) -> Result<Value, Failure> {
         let run = self.run.clone();
+        if ledger.attempt == 0 {
+            let tool = self.tool_name(&ledger);
+            if let Some(reason) = run.reserve_call(ledger.call.id(), &tool).await? {
+                self.ledger(&ledger, Effect::Failed { reason: reason.clone() })?;
+                return Err(self.failed(&ledger, &reason));
+            }
+        }
         loop {
             let entry = run.shared.tools.entry(ledger.tool);
             let effects = entry.spec.effects;
@@ -154,6 +161,7 @@ impl Context {
             let reason = match answer {
                 Ok(output) => return self.done(&ledger, output, took),
                 Err(ToolError::Failed(reason)) => {
+                    run.return_call(ledger.call.id(), entry.spec.name).await;
                     self.ledger(&ledger, Effect::Failed { reason: reason.clone() })?;
                     return Err(self.failed(&ledger, &reason));
                 }
@@ -177,8 +185,13 @@ impl Context {
     /// One attempt; a panic or silence leaves open whether it happened.
     async fn attempt(run: &Run, ledger: &Ledger) -> Result<Value, ToolError> {
         let entry = run.shared.tools.entry(ledger.tool);
-        let attempt =
-            Attempt { arguments: &ledger.arguments, idempotency_key: &ledger.key, run_id: run.id };
+        let attempt = Attempt {
+            arguments: &ledger.arguments,
+            idempotency_key: &ledger.key,
+            run_id: run.id,
+            tenant: run.principal.tenant(),
+            subject: run.principal.subject(),
+        };
         let call = AssertUnwindSafe(entry.tool.call(attempt)).catch_unwind();
         match tokio::time::timeout(entry.spec.deadline, call).await {
             Ok(Ok(answer)) => answer,
@@ -217,6 +230,7 @@ impl Context {
                 Ok(Some(Ok(result)))
             }
             Status::Resolved { resolution: Resolution::DidNotHappen, .. } => {
+                run.return_call(ledger.call.id(), &self.tool_name(ledger)).await;
                 let resolved = Effect::Resolved { happened: false, result: Value::Null };
                 self.ledger(ledger, resolved)?;
                 Ok(Some(Err(self.failed(ledger, DID_NOT_HAPPEN))))

@@ -20,4 +20,5 @@ pub(crate) mod writer;
 mod facts;
 
 pub use record::{Entry, Record};
+pub use restore::entry_shown;
 pub use store::{Error, Journal};

@@ -38,6 +38,9 @@ pub enum Entry {
         subject: Arc<str>,
         /// The agent that was asked.
         agent: Arc<str>,
+        /// The id of the request that it came with, if it came over a network.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<Arc<str>>,
     },
     /// A message, as delivered (redacted) or as refused.
     #[serde(skip_deserializing)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::chain::{Hash, seal};
@@ -12,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::ids::{MessageId, RunId};
 use crate::label::Label;
 use crate::message::Message;
+use crate::outcome::Outcome;
 use crate::payload::Body;
 use crate::principal::{Authority, Identity};
 use crate::specimen::NOWHERE;
@@ -149,6 +151,46 @@ pub fn entry_of(text: &str) -> Result<Entry, serde_json::Error> {
     let Sent { pattern, step, leg, message } = serde_json::from_str(text)?;
     let route = Route { pattern, step, leg };
     Ok(Entry::Message { route, message: Arc::new(message.restored()?) })
+}
+
+/// Reads back what an observer was shown of an entry, see [`crate::tap::shown`]: with the message
+/// of a verdict and the answer of an outcome. A payload that the observer was not shown is null.
+///
+/// # Errors
+/// What is no entry that this program knows.
+pub fn entry_shown(data: &Value) -> Result<Entry, serde_json::Error> {
+    if let Ok(Gone { kind, run_id, body_sha256 }) = Gone::deserialize(data) {
+        return Ok(Entry::Erased { run_id, kind, body_sha256 });
+    }
+    let mut entry = Entry::deserialize(data)?;
+    match &mut entry {
+        Entry::Verdict { message, .. } if data["message"].is_object() => {
+            let mut shown = data["message"].clone();
+            if shown.get("payload").is_none() {
+                shown["payload"] = Value::Null;
+            }
+            // Through its text, since raw JSON is part of it.
+            let wire: Wire = serde_json::from_str(&shown.to_string())?;
+            *message = Some(Arc::new(wire.restored()?));
+        }
+        Entry::Outcome { outcome, .. } => {
+            if let Outcome::Completed { kind, answer, .. } = Arc::make_mut(outcome) {
+                *answer = Body::from_value(kind, &data["answer"]).unwrap_or_default();
+            }
+        }
+        _ => {}
+    }
+    Ok(entry)
+}
+
+/// What is shown of an entry that was erased.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gone {
+    #[serde(rename = "type")]
+    kind: Arc<str>,
+    run_id: RunId,
+    body_sha256: Hash,
 }
 
 impl Wire {

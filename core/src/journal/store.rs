@@ -68,6 +68,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Every record of a run in its order, on whatever chain, also those not yet durable.
     async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error>;
 
+    /// The number of the chain: a record is known by it and by its own number.
+    fn chain(&self) -> i64 {
+        1
+    }
+
     /// Whether records outlive the process, so that a parked run need not be kept in memory.
     fn is_durable(&self) -> bool;
 }

@@ -1,16 +1,17 @@
 //! The JSON text of an entry, as it is hashed and stored.
 //!
-//! Messages, verdicts and the ends of handlers are nearly all that a run records, and most of what
-//! serde does for them is to look for something to escape in names and ids that never need it. So
-//! they are put together here, and everything else goes through serde. Both give the same bytes;
-//! a test compares them.
+//! Messages, verdicts, steps and the ends of handlers are nearly all that a run records, and most
+//! of what serde does for them is to look for something to escape in names and ids that never need
+//! it. So they are put together here, and everything else goes through serde. Both give the same
+//! bytes; a test compares them.
 
 use serde::Serialize;
 use serde_json::Error;
 use uuid::Uuid;
 
+use super::chain::Hash;
 use super::record::Entry;
-use super::steps::{Pattern, Route};
+use super::steps::{Call, Pattern, Route};
 use crate::clock::Timestamp;
 use crate::ids::{MessageId, RunId};
 use crate::label::Label;
@@ -46,8 +47,49 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), Error> {
             out.push(b'}');
             Ok(())
         }
+        Entry::Step { run_id, cause, number, agent, call } => {
+            let start = out.len();
+            open("step", *run_id, out);
+            uuid(r#","cause":""#, cause.0, out);
+            value(r#"","number":"#, number, out)?;
+            text(r#","agent":"#, agent, out)?;
+            if write_call(call, out)? {
+                return Ok(());
+            }
+            out.truncate(start);
+            serde_json::to_writer(out, entry)
+        }
         other => serde_json::to_writer(out, other),
     }
+}
+
+/// The rest of a step, if it is one of those that agents take at every turn.
+fn write_call(call: &Call, out: &mut Vec<u8>) -> Result<bool, Error> {
+    match call {
+        Call::Ask { request, reply: Some(reply), failure: None } => {
+            uuid(r#","call":"ask","request":""#, request.0, out);
+            uuid(r#"","reply":""#, reply.0, out);
+            raw(r#""}"#, out);
+        }
+        Call::Gather { arrived, missing } if missing.is_empty() && !arrived.is_empty() => {
+            let mut before = r#","call":"gather","arrived":[""#;
+            for message in arrived {
+                uuid(before, message.0, out);
+                before = r#"",""#;
+            }
+            raw(r#""]}"#, out);
+        }
+        Call::Store { blob: Hash(sha256), bytes, label } => {
+            raw(r#","call":"store","blob":""#, out);
+            hex(sha256, out);
+            value(r#"","bytes":"#, bytes, out)?;
+            raw(r#","label":"#, out);
+            write_label(label, out)?;
+            out.push(b'}');
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn write_verdict(
@@ -189,7 +231,6 @@ mod tests {
 
     use super::*;
     use crate::failure::Failure;
-    use crate::journal::chain::Hash;
     use crate::policy::{Decision, Redaction};
     use crate::specimen::Specimen;
 
@@ -267,6 +308,40 @@ mod tests {
                 let (pointer, what) = (text.to_owned(), text.to_owned());
                 verdict.redactions.push(Redaction { pointer, range: None, what });
                 same(&entry(&verdict, None));
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_has_the_text_that_serde_gives_it() {
+        let id = |id| MessageId(Uuid::from_u128(id));
+        let mut missing = crate::gather::Missing {
+            leg: "a \"leg\"".to_owned(),
+            reason: "late".to_owned(),
+            failure: Some(Failure::RunEnded),
+        };
+        let gathers = [0, 1, 3].map(|legs| (0..legs).map(id).collect::<Vec<_>>());
+        let mut calls = vec![
+            Call::Ask { request: id(1), reply: Some(id(2)), failure: None },
+            Call::Ask { request: id(1), reply: None, failure: Some(Failure::RunEnded) },
+            Call::Now { value: Timestamp::from_micros(1) },
+            Call::Random { value: "0123456789abcdef".to_owned() },
+            Call::Sleep { until: Timestamp::from_micros(2) },
+            Call::Refused { failure: Failure::RunEnded },
+        ];
+        for arrived in gathers {
+            missing.leg.push('!');
+            let missing = vec![missing.clone()];
+            calls.push(Call::Gather { arrived: arrived.clone(), missing: Vec::new() });
+            calls.push(Call::Gather { arrived, missing });
+        }
+        for text in TEXTS {
+            let label = Label::default().with_category(text).with_region("in");
+            let (blob, label) = (Hash::of(text.as_bytes()), Arc::new(label));
+            calls.push(Call::Store { blob, bytes: u64::MAX, label });
+            for call in &calls {
+                let (run_id, call) = (RunId(Uuid::from_u128(3)), call.clone());
+                same(&Entry::Step { run_id, cause: id(4), number: 5, agent: text.into(), call });
             }
         }
     }

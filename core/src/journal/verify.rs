@@ -313,6 +313,7 @@ mod tests {
                 tenant: "t".into(),
                 subject: "s".into(),
                 agent: "a".into(),
+                request_id: None,
             };
             writer.append(tally, [start]).unwrap();
         }

@@ -6,9 +6,13 @@ use super::Kernel;
 use crate::approval::{self, Approval, ApprovalId, Approvals, Choice, DecideError};
 use crate::ids::RunId;
 use crate::journal::chain::Hash;
+use crate::message::{Message, USER};
+use crate::payload;
+use crate::policy::{Facts, Preview, Recipient};
 use crate::principal::Principal;
 use crate::runs::Runs;
-use crate::tool::Tools;
+use crate::specimen::Specimen;
+use crate::tool::{ADDRESS, Tools};
 
 impl Kernel {
     /// Cancels a run of the principal's tenant, at work or parked; `false` if there is none that
@@ -55,6 +59,46 @@ impl Kernel {
         let decided = approval::decide(&*shared.approvals, by, id, digest, said, now).await?;
         shared.decided(&decided).await;
         Ok(decided)
+    }
+
+    /// What the policies would say of a message of this tenant, as a whole and one by one; nothing
+    /// is recorded, counted or sent. `None` if nobody has the address of the recipient.
+    ///
+    /// # Errors
+    /// A payload that is larger than any message may be.
+    pub fn preview(
+        &self,
+        tenant: &str,
+        specimen: &Specimen,
+    ) -> Result<Option<Preview>, payload::Error> {
+        let Some(recipient) = self.recipient(&specimen.to) else { return Ok(None) };
+        let message: Message = specimen.message()?;
+        let shared = &self.shared;
+        let facts = Facts {
+            recipient,
+            kind: shared.registry.kind(message.kind()),
+            run_tenant: tenant,
+            home_region: &shared.home_region,
+            message_bytes_max: shared.limits.message_bytes_max,
+            hops_max: shared.limits.hops_max,
+        };
+        let verdict = shared.policies.preview(&message, &facts);
+        let steps = shared.policies.explain(&message, &facts);
+        Ok(Some(Preview { verdict, steps }))
+    }
+
+    fn recipient(&self, address: &str) -> Option<&Recipient> {
+        let shared = &self.shared;
+        if address == USER {
+            return Some(&shared.user_recipient);
+        }
+        match address.strip_prefix(ADDRESS) {
+            Some(tool) => {
+                let index = shared.tools.resolve(tool)?;
+                Some(&shared.tools.entry(index).recipient)
+            }
+            None => shared.registry.recipient(address),
+        }
     }
 
     /// Whether this process works on the run or holds it parked, and so sees what happens in it.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::approval::{Choice, Filter, MemoryApprovals};
 use crate::blob::MemoryBlobs;
+use crate::budget::{MemoryBudgets, Prices};
 use crate::clock::{SteadyClock, Timestamp};
 use crate::context::Context;
 use crate::governed::Governed;
@@ -162,6 +163,8 @@ async fn run(text: &str, amount: u64) -> Vec<Arc<Record>> {
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000))),
         ids: Arc::new(SeededIds::new(7)),
         limits: Limits::default(),
+        budgets: Arc::new(MemoryBudgets::default()),
+        prices: Prices::default(),
         home_region: "in".to_owned(),
         user_clearance: Clearance::default(),
     })

@@ -5,16 +5,17 @@ use std::sync::atomic::Ordering;
 
 use ractor::ActorRef;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Place, Run, SlotId, State};
-use crate::activation::Wake;
 use crate::approval::{self, Approval, ApprovalId, Status};
+use crate::crew::Wake;
 use crate::failure::Failure;
 use crate::journal::writer::Close;
 use crate::outcome::Outcome;
 
 /// What is to be told and stopped when a run ends.
-type Stopped = (Option<oneshot::Sender<Arc<Outcome>>>, Vec<Option<ActorRef<Wake>>>);
+type Stopped = (Option<oneshot::Sender<Arc<Outcome>>>, Vec<ActorRef<Wake>>);
 
 impl Run {
     /// Ends the run from outside, wherever it is: at work, on its way out of the memory, or parked.
@@ -51,17 +52,14 @@ impl Run {
             if std::mem::replace(&mut state.ended, true) {
                 return;
             }
+            state.ended_by = by;
             self.stop(&mut state)
         };
         let outcome = Arc::new(outcome);
         let closed = self.close(&outcome);
         self.ended.cancel();
-        for (index, actor) in actors.into_iter().enumerate() {
-            match actor {
-                Some(actor) if by == Some(SlotId(index)) => actor.stop(None),
-                Some(actor) => actor.kill(),
-                None => {}
-            }
+        for actor in actors {
+            actor.kill();
         }
         // Whoever ends a run may be dropped while the disk is slow: a handler has a deadline, a
         // caller goes away. So the rest is a task of its own, unless it is done at once.
@@ -72,14 +70,15 @@ impl Run {
         }
     }
 
-    /// Takes the run apart: who waits for the outcome, and the actors of its slots.
+    /// Takes the run apart: who waits for the outcome, and the actors that are to be killed.
     fn stop(&self, state: &mut State) -> Stopped {
         let mut actors = Vec::with_capacity(state.slots.len());
-        for slot in &mut state.slots {
+        let by = state.ended_by;
+        for (index, slot) in state.slots.iter_mut().enumerate() {
             let inbox = std::mem::take(&mut slot.inbox);
             let counters = &self.shared.registry.entry(slot.agent).counters;
             counters.queued.fetch_sub(inbox.queue.len(), Ordering::Relaxed);
-            actors.push(slot.actor.take());
+            actors.extend(slot.actor.take().filter(|_| by != Some(SlotId(index))));
             slot.notify.notify_one();
         }
         (state.outcome.take(), actors)
@@ -107,18 +106,25 @@ impl Run {
         let mut ending = Ending { run: self, outcome: None, sender };
         let durable = match closed {
             Ok(seq) => {
+                let closed = Instant::now();
                 let stored = self.shared.writer.store().durable(seq).await;
+                self.shared.figures.waited_for_disk(closed.elapsed());
                 stored.map_err(|error| Failure::Journal { reason: error.to_string() })
             }
             Err(failure) => Err(failure),
         };
         let ended = durable.is_ok();
+        let is_denied = matches!(&*outcome, Outcome::Denied { .. });
         ending.outcome = Some(match durable {
             Ok(()) => outcome,
             Err(cause) => Arc::new(Outcome::Failed { cause }),
         });
+        if let Some(outcome) = &ending.outcome {
+            self.shared.figures.run_ended(outcome);
+        }
         if ended {
             self.withdraw().await;
+            self.settle_charges(is_denied).await;
         }
     }
 

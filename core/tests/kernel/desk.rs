@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use genie_core::approval::MemoryApprovals;
 use genie_core::blob::MemoryBlobs;
+use genie_core::budget::{MemoryBudgets, Prices};
 use genie_core::clock::{SteadyClock, Timestamp};
 use genie_core::ids::SeededIds;
 use genie_core::journal::chain::Head;
@@ -340,6 +341,8 @@ pub(crate) fn options(agents: &[&'static dyn Agent]) -> Options {
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000))),
         ids: Arc::new(SeededIds::new(7)),
         limits: Limits::default(),
+        budgets: Arc::new(MemoryBudgets::default()),
+        prices: Prices::default(),
         home_region: "in".into(),
         user_clearance: Clearance::up_to(Classification::Confidential).and_category(PERSONAL),
     }

@@ -168,12 +168,21 @@ impl Disk {
         self.kept().runs.get(&run).and_then(|run| run.outcome.clone())
     }
 
-    /// Nothing is left of what the records of a run say, but for their hashes.
+    /// Nothing is left of what was said in a run, but for the hashes.
     pub(crate) fn erase(&self, run: RunId) {
+        self.blacken(run, |entry| !entry.is_structure());
+    }
+
+    /// Not even its beginning can be read any more.
+    pub(crate) fn damage(&self, run: RunId) {
+        self.blacken(run, |_| true);
+    }
+
+    fn blacken(&self, run: RunId, which: impl Fn(&Entry) -> bool) {
         for (run_id, row) in &mut self.kept().rows {
             let restore::Kept::Text(text) = &row.body else { continue };
             let entry = restore::entry_of(text).unwrap();
-            if *run_id == run && !entry.is_structure() {
+            if *run_id == run && which(&entry) {
                 let body_sha256 = Hash::of(text.as_bytes());
                 let kind = entry.kind().into();
                 row.body = restore::Kept::Erased { run_id: run, kind, body_sha256 };

@@ -10,6 +10,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::{self, Journal, Record};
 use genie_core::kernel::Options;
+use genie_core::limits::Limits;
 use genie_core::{Agent, AgentError, AgentSpec, Ask, Failure, Gather, async_trait};
 use tokio::time::Instant;
 
@@ -312,5 +313,50 @@ async fn a_gather_without_partial_results_names_what_is_missing() {
     .await;
     let Failure::Incomplete { reason } = desk.failure("front", "x").await else { panic!() };
     assert_eq!(reason, "`b`: it did not answer in time");
+    desk.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_quick_subscriber_publishes_waits_for_a_collector_that_is_told_later() {
+    let front = agent(
+        spec("front").emits::<Part<0>>().emits::<Part<1>>().collects::<Part<3>>(),
+        |_, cx| {
+            Box::pin(async move {
+                cx.publish(&part::<0>("chore")).await?;
+                cx.publish(&part::<0>("chore")).await?;
+                cx.publish(&part::<1>("news")).await?;
+                let gathered = cx.collect(&["part.three"], Gather::all()).await?;
+                let summary: Part<3> = gathered.arrived[0].decode()?;
+                Ok(cx.reply(&answer(summary.text)).await?)
+            })
+        },
+    );
+    let quick = AgentSpec::new("quick", "answers at once").accepts::<Part<1>>();
+    let quick = agent(quick.emits::<Part<2>>(), |_, cx| {
+        Box::pin(async move {
+            cx.publish(&part::<2>("quick")).await?;
+            Ok(())
+        })
+    });
+    // Its queue is full when the news come, so that whoever is behind it is told later.
+    let busy = AgentSpec::new("busy", "does chores").accepts::<Part<0>>().accepts::<Part<1>>();
+    let busy = agent(busy, |_, cx| {
+        Box::pin(async move {
+            cx.sleep(millis(10)).await?;
+            Ok(())
+        })
+    });
+    let late = AgentSpec::new("late", "collects").accepts::<Part<1>>().collects::<Part<2>>();
+    let late = agent(late.emits::<Part<3>>(), |_, cx| {
+        Box::pin(async move {
+            let gathered = cx.collect(&["part.two"], Gather::all()).await?;
+            let told: Part<2> = gathered.arrived[0].decode()?;
+            cx.publish(&part::<3>(&told.text)).await?;
+            Ok(())
+        })
+    });
+    let limits = Limits { queued_per_activation_max: 1, ..Limits::default() };
+    let desk = Desk::limited(&[front, quick, busy, late], limits).await;
+    assert_eq!(text_of(&*desk.ask("front", "x").await), "quick");
     desk.close().await;
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use genie_core::journal::memory::MemoryJournal;
-use genie_core::journal::{Error, Record, verify};
+use genie_core::journal::{Entry, Error, Record, entry_shown, verify};
 use genie_core::kernel::Options;
 use genie_core::limits::Limits;
-use genie_core::tap::{Event, Tap};
+use genie_core::tap::{Event, Tap, outcome_of, shown};
+use serde_json::json;
 
 use crate::flow::Echo;
 use crate::{Desk, options};
@@ -71,4 +72,36 @@ async fn a_journal_that_was_replaced_as_a_whole_does_not_have_the_kept_head() {
     assert_eq!(fault.record, kept.seq);
     desk.close().await;
     other.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_observer_is_shown_reads_back_as_it_was() {
+    let desk = Desk::limited(&[&Echo], Limits::default()).await;
+    desk.ask("echo", "x").await;
+    let records = desk.records().await;
+    let outcome = outcome_of(&records).unwrap();
+    for record in &records {
+        if matches!(record.entry, Entry::Message { .. }) {
+            // Shown with its verdict.
+            continue;
+        }
+        let data = shown(&record.entry, Some(&outcome));
+        let read = entry_shown(&data).unwrap();
+        assert_eq!(shown(&read, None), data);
+        if let (Entry::Verdict { message, .. }, Some(fields)) = (&read, data["message"].as_object())
+        {
+            let message = message.as_ref().unwrap();
+            let mut without = data.clone();
+            without["message"].as_object_mut().unwrap().remove("payload");
+            let read = entry_shown(&without).unwrap();
+            let Entry::Verdict { message: Some(read), .. } = read else { panic!("{read:?}") };
+            assert_eq!((read.id(), read.payload().text()), (message.id(), "null"));
+            assert!(fields.contains_key("payload"));
+        }
+    }
+    let erased = json!({ "type": "message", "run_id": records[0].entry.run_id(),
+                         "body_sha256": records[0].hash });
+    assert_eq!(shown(&entry_shown(&erased).unwrap(), None), erased);
+    assert!(entry_shown(&json!({ "type": "later" })).is_err());
+    desk.close().await;
 }

@@ -148,3 +148,23 @@ async fn content_that_inspection_finds_personal_is_kept_from_the_uncleared() {
     assert_eq!(desk.outcome(ask).await.name(), "failed");
     desk.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_serves_one_run_after_the_other_brings_nothing_along() {
+    let counting = agent(spec("counting").cleared_for(Classification::Confidential), |_, cx| {
+        Box::pin(async move {
+            let counted = cx.state::<u32>();
+            *counted += 1;
+            let counted = counted.to_string();
+            Ok(cx.reply(&answer(counted)).await?)
+        })
+    });
+    let desk = Desk::with(&[counting]).await;
+    let confidential = Label::new(Classification::Confidential).with_region("in");
+    for label in [confidential, Label::new(Classification::Public)] {
+        let ask = Ask::new("counting", &question("x")).labelled(label.clone());
+        assert_eq!(text_of(&*desk.outcome(ask).await), "1");
+        assert_eq!(label_of(&desk, "counting", "answer").await, label);
+    }
+    desk.close().await;
+}

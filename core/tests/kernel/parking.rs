@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use genie_core::context::Request;
+use genie_core::ids::RunId;
 use genie_core::journal::Entry;
 use genie_core::kernel::Options;
 use genie_core::limits::Limits;
+use genie_core::outcome::Outcome;
 use genie_core::tap::Event;
-use genie_core::{Agent, Ask, Gather};
+use genie_core::{Agent, Ask, Failure, Gather};
 
 use crate::disk::{Disk, Fault, Mount};
 use crate::life::{BEGIN, ending, live, over, start, verified};
@@ -203,20 +205,25 @@ async fn a_run_that_is_cancelled_while_it_leaves_the_memory_ends_all_the_same() 
     desk.close().await;
 }
 
-/// Whatever becomes of its records, a run that cannot go on holds nobody up and is nobody's.
-#[test]
-fn a_run_whose_records_were_erased_is_let_go_of_and_tried_again_only_now_and_then() {
-    let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
-    live(&disk, Fault::None, async |mount| {
-        let desk = start(for_months(&mount, 0, &[sleeper(&present)])).await;
+/// A life in which a run is parked; the run.
+fn parked_by(disk: &Arc<Disk>, present: &Arc<AtomicUsize>) -> RunId {
+    live(disk, Fault::None, async |mount| {
+        let desk = start(for_months(&mount, 0, &[sleeper(present)])).await;
         let ask = Ask::new("sleeper", &question("1"));
         let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
         tokio::time::sleep(millis(100)).await;
         assert!(disk.is_parked(running.run_id));
     })
     .lived();
-    let run = disk.runs()[0];
-    disk.erase(run);
+    disk.runs()[0]
+}
+
+/// Whatever becomes of its records, a run that cannot go on holds nobody up and is nobody's.
+#[test]
+fn a_run_that_cannot_be_read_is_let_go_of_and_tried_again_only_now_and_then() {
+    let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+    let run = parked_by(&disk, &present);
+    disk.damage(run);
     live(&disk, Fault::None, async |mount| {
         let agents = [sleeper(&present), slow("quick", millis(1))];
         let desk = start(for_months(&mount, 24, &agents)).await;
@@ -232,4 +239,22 @@ fn a_run_whose_records_were_erased_is_let_go_of_and_tried_again_only_now_and_the
     })
     .lived();
     assert!(disk.outcome(run).is_none());
+}
+
+#[test]
+fn a_run_whose_records_were_erased_is_ended_as_such_and_counts_what_it_had() {
+    let (disk, present) = (Arc::new(Disk::default()), Arc::new(AtomicUsize::new(0)));
+    let run = parked_by(&disk, &present);
+    disk.erase(run);
+    live(&disk, Fault::None, async |mount| {
+        let desk = start(for_months(&mount, 24, &[sleeper(&present)])).await;
+        desk.kernel.caught_up().await;
+        desk.kernel.idle().await;
+        desk.kernel.drain().await;
+    })
+    .lived();
+    assert_eq!(disk.released(), 0);
+    let outcome = disk.outcome(run).unwrap();
+    assert!(matches!(&*outcome, Outcome::Failed { cause: Failure::Erased }), "{outcome:?}");
+    verified(&disk);
 }

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genie_core::AgentSpec;
+use genie_client::Agent;
 use genie_core::message::USER;
-use genie_core::registry::Registry;
-use genie_core::spec::KindSpec;
 use serde::Serialize;
 
 /// What stands for everyone outside in a graph.
@@ -32,33 +30,32 @@ impl<'r> Topology<'r> {
     ///
     /// A kind that nobody else emits comes from outside. One that nobody else takes is a reply: it
     /// goes back to those who send what its sender accepts.
-    pub(super) fn of(registry: &'r Registry) -> Self {
-        let specs: Vec<&AgentSpec> = registry.specs().collect();
+    pub(super) fn of(agents: &'r [Agent]) -> Self {
         let mut kinds: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
         let mut add = |from, to, kind| {
             kinds.entry((from, to)).or_default().insert(kind);
         };
-        for spec in &specs {
-            let senders = senders(spec, &specs);
-            for kind in &spec.accepts {
-                if !others(spec, &specs).any(|other| has(&other.emits, kind)) {
-                    add(USER, spec.id, kind.name());
+        for agent in agents {
+            let senders = senders(agent, agents);
+            for kind in &agent.accepts {
+                if !others(agent, agents).any(|other| other.emits.contains(kind)) {
+                    add(USER, &*agent.id, &**kind);
                 }
             }
-            for kind in &spec.emits {
-                let takers: Vec<&str> =
-                    others(spec, &specs).filter(|one| takes(one, kind)).map(|one| one.id).collect();
+            for kind in &agent.emits {
+                let takers = others(agent, agents).filter(|one| takes(one, kind));
+                let takers: Vec<&str> = takers.map(|one| &*one.id).collect();
                 let to = if takers.is_empty() { &senders } else { &takers };
                 for to in to {
-                    add(spec.id, to, kind.name());
+                    add(&*agent.id, to, &**kind);
                 }
             }
         }
-        let fallback = |spec: &&'r AgentSpec| spec.fallback.map(|to| (spec.id, to));
+        let fallback = |agent: &'r Agent| agent.fallback.as_deref().map(|to| (&*agent.id, to));
         Self {
-            ids: specs.iter().map(|spec| spec.id).collect(),
+            ids: agents.iter().map(|agent| &*agent.id).collect(),
             kinds,
-            fallbacks: specs.iter().filter_map(fallback).collect(),
+            fallbacks: agents.iter().filter_map(fallback).collect(),
         }
     }
 
@@ -107,20 +104,17 @@ impl<'r> Topology<'r> {
     }
 }
 
-fn others<'s, 'r>(
-    spec: &'s AgentSpec,
-    specs: &'s [&'r AgentSpec],
-) -> impl Iterator<Item = &'r AgentSpec> + 's {
-    specs.iter().copied().filter(|other| other.id != spec.id)
+fn others<'r>(agent: &'r Agent, agents: &'r [Agent]) -> impl Iterator<Item = &'r Agent> {
+    agents.iter().filter(|other| other.id != agent.id)
 }
 
 /// Everyone who sends what an agent accepts, those outside included.
-fn senders<'r>(spec: &AgentSpec, specs: &[&'r AgentSpec]) -> Vec<&'r str> {
+fn senders<'r>(agent: &'r Agent, agents: &'r [Agent]) -> Vec<&'r str> {
     let mut senders = Vec::new();
-    for kind in &spec.accepts {
+    for kind in &agent.accepts {
         let before = senders.len();
-        let emitters = others(spec, specs).filter(|other| has(&other.emits, kind));
-        senders.extend(emitters.map(|other| other.id));
+        let emitters = others(agent, agents).filter(|other| other.emits.contains(kind));
+        senders.extend(emitters.map(|other| &*other.id));
         if senders.len() == before {
             senders.push(USER);
         }
@@ -128,17 +122,14 @@ fn senders<'r>(spec: &AgentSpec, specs: &[&'r AgentSpec]) -> Vec<&'r str> {
     senders
 }
 
-fn takes(agent: &AgentSpec, kind: &KindSpec) -> bool {
-    has(&agent.accepts, kind) || has(&agent.collects, kind)
-}
-
-fn has(kinds: &[KindSpec], kind: &KindSpec) -> bool {
-    kinds.iter().any(|one| one.name() == kind.name())
+fn takes(agent: &Agent, kind: &String) -> bool {
+    agent.accepts.contains(kind) || agent.collects.contains(kind)
 }
 
 #[cfg(test)]
 mod tests {
-    use genie_core::{Agent, AgentError, Context, Governed, Payload, async_trait};
+    use genie_core::registry::Registry;
+    use genie_core::{AgentError, AgentSpec, Context, Governed, Payload, async_trait};
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
 
@@ -166,7 +157,7 @@ mod tests {
     struct Described(fn() -> AgentSpec);
 
     #[async_trait]
-    impl Agent for Described {
+    impl genie_core::Agent for Described {
         fn spec(&self) -> AgentSpec {
             self.0()
         }
@@ -196,14 +187,15 @@ mod tests {
     static CHECKER: Described =
         Described(|| AgentSpec::new("checker", "checks").accepts::<Check>().emits::<Answer>());
 
-    fn registry() -> Registry {
-        Registry::new(&[&FRONT, &ORACLE, &END, &CHECKER]).unwrap()
+    fn agents() -> Vec<Agent> {
+        let registry = Registry::new(&[&FRONT, &ORACLE, &END, &CHECKER]).unwrap();
+        super::super::registered(&registry).agents
     }
 
     #[test]
     fn a_kind_goes_to_all_that_take_it_and_a_reply_to_whoever_asked() {
-        let registry = registry();
-        let edges = Topology::of(&registry).edges();
+        let agents = agents();
+        let edges = Topology::of(&agents).edges();
         let shown: Vec<String> = edges
             .iter()
             .map(|edge| format!("{} > {}: {}", edge.from, edge.to, edge.kinds.join(" ")))
@@ -225,8 +217,8 @@ mod tests {
 
     #[test]
     fn fallbacks_are_dashed_in_both_languages() {
-        let registry = registry();
-        let topology = Topology::of(&registry);
+        let agents = agents();
+        let topology = Topology::of(&agents);
         let dashed = "\"oracle\" -> \"end\" [label=\"fallback\", style=dashed];";
         assert!(topology.dot().contains(dashed), "{}", topology.dot());
         let dashed = "agent_oracle -.->|\"fallback\"| agent_end";

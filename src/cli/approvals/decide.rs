@@ -34,6 +34,13 @@ pub(super) struct Said {
     pub(super) json: bool,
 }
 
+impl Said {
+    /// Where the run is shown while it goes on.
+    pub(super) fn screen(&self) -> Screen {
+        Screen::new(if self.json { Form::Nothing } else { Form::Tree(Trees::default()) })
+    }
+}
+
 pub(super) async fn main(
     config: &Config,
     agents: &'static [&'static dyn Agent],
@@ -49,9 +56,8 @@ pub(super) async fn main(
     let records = store.journal.read_run(standing.approval.run_id).await?;
     stored::close(store).await;
 
-    let form = if said.json { Form::Nothing } else { Form::Tree(Trees::default()) };
-    let mut screen = Screen::new(form);
-    screen.recall(&records);
+    let mut screen = said.screen();
+    screen.recall(records.iter().map(|record| &record.entry));
     let seen = records.last().map_or(0, |record| record.number);
     let scene = Scene { config, said: &said, by, seen };
     match stored::own(config.clone(), agents).await? {
@@ -138,7 +144,7 @@ async fn here(
         _ => Vec::new(),
     };
     running.drain().await;
-    present(scene, &decided, halt, &next)
+    present((scene.config, scene.said), &decided, halt, &next)
 }
 
 /// Another process owns the run: it finds the decision when it looks next.
@@ -172,18 +178,18 @@ async fn there(
         }
     }
     stored::close(store).await;
-    present(scene, &decided, halt, &next)
+    present((scene.config, scene.said), &decided, halt, &next)
 }
 
 /// Says what came of the decision and gives the exit code.
-fn present(
-    scene: &Scene<'_>,
+pub(super) fn present(
+    (config, said): (&Config, &Said),
     decided: &Approval,
     halt: Option<Halt>,
     next: &[Approval],
 ) -> anyhow::Result<ExitCode> {
     let run = decided.run_id;
-    let quiet = scene.said.json;
+    let quiet = said.json;
     if quiet {
         let mut object = match &halt {
             Some(Halt::Ended(outcome, _)) => {
@@ -203,37 +209,37 @@ fn present(
     match halt {
         None if decided.status == Status::Pending => {
             if !quiet {
-                let (said, of) = (decided.decisions.len(), words::people(&decided.requirement));
-                stdout::write(format!("{said} of {of}; the run waits for the next\n").as_bytes())?;
+                let (done, of) = (decided.decisions.len(), words::people(&decided.requirement));
+                stdout::write(format!("{done} of {of}; the run waits for the next\n").as_bytes())?;
             }
             Ok(ExitCode::from(complaint::WAITS))
         }
         None => {
-            let status = words::command_hint(scene.config, run);
+            let status = words::command_hint(config, run);
             anstream::eprintln!("the decision is stored; {status}");
             Ok(ExitCode::SUCCESS)
         }
         Some(Halt::Waiting(waiting)) => {
             if !quiet {
-                let text = waits::text(scene.config, run, waiting.wake_at, next);
+                let text = waits::text(config, run, waiting.wake_at, next);
                 stdout::write_styled(&text)?;
             }
             Ok(ExitCode::from(complaint::WAITS))
         }
-        Some(Halt::Ended(outcome, _)) => ended(scene, &outcome),
+        Some(Halt::Ended(outcome, _)) => ended(said, &outcome),
     }
 }
 
 /// The end of the run: what the human wanted, or not.
-fn ended(scene: &Scene<'_>, outcome: &Outcome) -> anyhow::Result<ExitCode> {
-    let quiet = scene.said.json;
+fn ended(said: &Said, outcome: &Outcome) -> anyhow::Result<ExitCode> {
+    let quiet = said.json;
     if let Outcome::Completed { kind, answer, .. } = outcome {
         if !quiet {
             stdout::write_styled(&answer::text(kind, answer, Page::of_stdout())?)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let stopped = match &scene.said.choice {
+    let stopped = match &said.choice {
         Choice::Reject | Choice::Resolve { resolution: Resolution::DidNotHappen, .. } => true,
         Choice::Approve | Choice::Resolve { .. } => false,
     };

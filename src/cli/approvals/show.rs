@@ -8,15 +8,21 @@ use genie_core::clock::{Clock, Timestamp};
 
 use super::Standing;
 use crate::cli::run::draw::visible;
-use crate::cli::{stdout, stored, waits, words};
+use crate::cli::{remote, stdout, stored, waits, words};
 use crate::config::Config;
 use crate::host::SystemClock;
 
 pub(super) async fn main(config: &Config, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
-    let store = stored::look(config).await?;
-    let approval = stored::find_approval(&store, id).await?;
-    let standing = Standing::of(&store, approval).await?;
-    stored::close(store).await;
+    let standing = if let Some(server) = remote::server(config)? {
+        let approval = server.find_approval(id).await?;
+        Standing::of_server(&server, approval).await?
+    } else {
+        let store = stored::look(config).await?;
+        let approval = stored::find_approval(&store, id).await?;
+        let standing = Standing::of(&store, approval).await?;
+        stored::close(store).await;
+        standing
+    };
     let now = SystemClock.now();
     if as_json {
         stdout::write_json(&standing.json(now))?;
@@ -53,6 +59,7 @@ fn text(config: &Config, standing: &Standing, now: Timestamp) -> String {
         lines.add("decided", &format!("{said} by {by} at {at} UTC{why}{reason}"));
     }
     let run = standing.run.as_ref().map_or("not on record", |run| &*run.status);
+    let run = if standing.run.is_none() && !standing.ended { "not shown to you" } else { run };
     lines.add("run", &format!("{} {run}", approval.run_id));
     if status == "pending" {
         lines.0.push_str(&waits::commands(config, approval));

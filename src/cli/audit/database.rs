@@ -22,8 +22,13 @@ pub(super) fn verify(args: &Verify, config: &Config) -> anyhow::Result<ExitCode>
     let trusted = Trusted::of(args.key.as_deref(), config)?;
     let kept = args.checkpoint.as_deref();
     let checkpoint = kept.map(|path| keys::kept(path, args.key.as_deref(), config)).transpose()?;
-    let known =
-        Known { keys: trusted.installation, given: trusted.given, checkpoint, head: args.head };
+    let known = Known {
+        keys: trusted.installation,
+        given: trusted.given,
+        checkpoint,
+        head: args.head,
+        ..Known::default()
+    };
     let mut progress = Progress::begin();
     let verified = looking::look(config, async |opened: &Opened| {
         match inspect(&opened.checkpoints, &known, |done, todo| progress.show(done, todo)).await {

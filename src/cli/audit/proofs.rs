@@ -15,7 +15,7 @@ use crate::auditor::keys::KeyFile;
 use crate::auditor::log;
 use crate::auditor::proofs::{self, Growth};
 use crate::cli::complaint::{self, Complaint};
-use crate::cli::{looking, stdout};
+use crate::cli::{looking, remote, stdout, stored};
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
 
@@ -25,17 +25,29 @@ pub(super) fn receipt(
     json: bool,
     config: &Config,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(server) = remote::server(config)? {
+        let (run, text) = stored::block_on(server.receipt(named))?;
+        return write_receipt(run, &text, out, json);
+    }
     let file = keys::file(config)?;
     let (run, made) = looking::look(config, async |opened: &Opened| {
         let run = looking::run(opened, named).await?;
         Ok((run, make(opened, run, &file).await?))
     })?;
-    let text = made.to_text();
+    write_receipt(run, &made.to_text(), out, json)
+}
+
+fn write_receipt(
+    run: RunId,
+    text: &str,
+    out: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     if json {
         stdout::write_json(&json!({ "run_id": run, "receipt": text }))?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        keys::write(text, out)?;
     }
-    keys::write(&text, out)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -117,7 +117,7 @@ async fn go_on(
     let store = stored::look(config).await?;
     let records = store.journal.read_run(run).await?;
     stored::close(store).await;
-    let story = Story::of(&records);
+    let story = Story::of_records(&records);
     screen.tell(&phase("3. This is on record."));
     screen.tell(&format!(
         "run {run}: {}, no outcome\n{}",
@@ -130,7 +130,7 @@ async fn go_on(
     if let Storage::Database(_) = &config.storage {
         screen.tell("First the lease of the dead one must end, which takes up to 10 s.\n");
     }
-    screen.recall(&records);
+    screen.recall(records.iter().map(|record| &record.entry));
     let Some(running) = stored::own(config.clone(), agents).await? else {
         let problem = "another process has taken the runs meanwhile";
         return Err(Complaint::usage(problem)

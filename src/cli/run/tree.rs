@@ -14,9 +14,9 @@ use genie_core::journal::Entry;
 use genie_core::journal::steps::{Call, Effect};
 use genie_core::message::Message;
 use genie_core::policy::{Decision, Verdict};
-use genie_core::tap::Event;
 
 use super::draw::{Page, visible, wrap};
+use super::event::Told;
 use crate::cli::words::{people, settled, short, until};
 
 /// Columns for the indented route and for the kind, so that verdicts stand below each other within
@@ -61,17 +61,12 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// The lines that an event adds, each with its end; empty if it adds none.
-    pub(crate) fn grow(&mut self, event: &Event) -> String {
-        match event {
-            Event::Recorded(record) => self.record(&record.entry),
-            Event::Ephemeral(event) if event.name == "progress" => {
-                let said = event.data["agent"].as_str().zip(event.data["text"].as_str());
-                said.map_or_else(String::new, |(agent, text)| {
-                    note(DIM, 1, &format!("· {agent}: {text}"))
-                })
-            }
-            Event::Ephemeral(_) => String::new(),
+    pub(crate) fn grow(&mut self, told: Told<'_>) -> String {
+        if let Some(entry) = told.entry() {
+            return self.record(entry);
         }
+        told.progress()
+            .map_or_else(String::new, |(agent, text)| note(DIM, 1, &format!("· {agent}: {text}")))
     }
 
     fn record(&mut self, entry: &Entry) -> String {

@@ -1,12 +1,11 @@
 //! The trees of several runs, one below the other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use genie_core::ids::RunId;
-use genie_core::journal::{Entry, Record};
-use genie_core::tap::Event;
+use genie_core::journal::Entry;
 
+use super::event::Told;
 use super::tree::{Tree, heading};
 
 /// The trees of several runs, as far as anything is shown of them.
@@ -18,11 +17,11 @@ pub(crate) struct Trees {
 
 impl Trees {
     /// The lines that an event adds; where the run changes, the first says to which.
-    pub(crate) fn grow(&mut self, event: &Event) -> String {
-        let run = event.run_id();
-        let text = self.trees.entry(run).or_default().grow(event);
-        let named = matches!(event, Event::Recorded(record)
-            if matches!(record.entry, Entry::RunStarted { .. } | Entry::RunResumed { .. }));
+    pub(crate) fn grow(&mut self, told: Told<'_>) -> String {
+        let run = told.run_id();
+        let text = self.trees.entry(run).or_default().grow(told);
+        let named =
+            matches!(told.entry(), Some(Entry::RunStarted { .. } | Entry::RunResumed { .. }));
         if text.is_empty() || self.shown == Some(run) || named {
             self.shown = if text.is_empty() { self.shown } else { Some(run) };
             return text;
@@ -32,10 +31,10 @@ impl Trees {
     }
 
     /// Takes note of what happened before anybody looked.
-    pub(crate) fn recall<'r>(&mut self, records: impl IntoIterator<Item = &'r Arc<Record>>) {
-        for record in records {
-            let tree = self.trees.entry(record.entry.run_id()).or_default();
-            let _ = tree.grow(&Event::Recorded(record.clone()));
+    pub(crate) fn recall<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
+        for entry in entries {
+            let tree = self.trees.entry(entry.run_id()).or_default();
+            let _ = tree.grow(Told::Entry(entry));
         }
     }
 

@@ -1,7 +1,6 @@
 //! Watching runs: every event is printed in the form that was asked for and journaled to a file.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use anyhow::Context;
 use genie_core::approval::ApprovalId;
@@ -11,7 +10,7 @@ use genie_core::journal::chain::Head;
 use genie_core::journal::{self, Entry, Record};
 use genie_core::tap::{Event, Tap};
 
-use super::event;
+use super::event::Told;
 use super::journal_file::JournalFile;
 use super::trees::Trees;
 use crate::cli::complaint::Complaint;
@@ -98,9 +97,9 @@ impl Screen {
     }
 
     /// Takes note of the records of a run that happened before.
-    pub(crate) fn recall<'r>(&mut self, records: impl IntoIterator<Item = &'r Arc<Record>>) {
+    pub(crate) fn recall<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
         if let Form::Tree(trees) = &mut self.form {
-            trees.recall(records);
+            trees.recall(entries);
         }
     }
 
@@ -109,15 +108,15 @@ impl Screen {
         matches!(&self.form, Form::Tree(trees) if !trees.knows(run))
     }
 
-    pub(crate) fn show(&mut self, event: &Event) -> anyhow::Result<()> {
+    pub(crate) fn show(&mut self, told: Told<'_>) -> anyhow::Result<()> {
         match &mut self.form {
             // A tree that nobody can see does not keep the answer from whoever asked.
             Form::Tree(trees) if !self.closed => {
-                let written = anstream::stderr().write_all(trees.grow(event).as_bytes());
+                let written = anstream::stderr().write_all(trees.grow(told).as_bytes());
                 self.closed = written.is_err();
             }
             Form::Events => {
-                if let Some(line) = event::line(event) {
+                if let Some(line) = told.line() {
                     stdout::write(format!("{line}\n").as_bytes())?;
                 }
             }
@@ -144,7 +143,7 @@ impl Watcher {
             let event = event.context("the run ended without its last record")?;
             // Another run may be taken up at the same time.
             if event.run_id() == run {
-                self.screen.show(&event)?;
+                self.screen.show(Told::Here(&event))?;
             }
             let Event::Recorded(record) = event else { continue };
             if let Some(journal) = &mut self.journal {

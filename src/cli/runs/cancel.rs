@@ -14,6 +14,7 @@ use crate::app::Running;
 use crate::cli::complaint::Complaint;
 use crate::cli::follow::{Follower, Halt};
 use crate::cli::person::{self, TENANT};
+use crate::cli::remote::{self, Server};
 use crate::cli::run::watch::{Form, Screen};
 use crate::cli::{stdout, stored, words};
 use crate::config::Config;
@@ -21,15 +22,29 @@ use crate::config::Config;
 /// Longest wait for the owner to end the run.
 const OWNER_WAIT: Duration = Duration::from_secs(15);
 
+/// What the journal says if nobody says why.
+const BY_HAND: &str = "cancelled by hand";
+
+/// What to cancel.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) run: &'a str,
+    pub(super) reason: Option<&'a str>,
+    pub(super) json: bool,
+}
+
 pub(super) async fn main(
     config: &Config,
     agents: &'static [&'static dyn Agent],
-    run: &str,
-    reason: &str,
-    as_json: bool,
+    wanted: Wanted<'_>,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(server) = remote::server(config)? {
+        let (run, outcome) = by(&server, wanted).await?;
+        return present(run, Some(outcome), wanted.json);
+    }
+    let reason = wanted.reason.unwrap_or(BY_HAND);
     let store = stored::look(config).await?;
-    let run = stored::find_run(&store, run).await?;
+    let run = stored::find_run(&store, wanted.run).await?;
     let seen = store.journal.read_run(run.run_id).await?.last().map_or(0, |last| last.number);
     if run.ended_at.is_some() {
         stored::close(store).await;
@@ -45,6 +60,27 @@ pub(super) async fn main(
     } else {
         there(config, run.run_id, seen).await?
     };
+    present(run.run_id, cancelled, wanted.json)
+}
+
+/// Has a server end the run.
+async fn by(server: &Server, wanted: Wanted<'_>) -> anyhow::Result<(RunId, Outcome)> {
+    if wanted.reason.is_some() {
+        return Err(remote::unfit("--reason", "it notes who cancels").into());
+    }
+    let run = server.find_run(wanted.run).await?;
+    let (_, seen) = server.told_so_far(run).await?;
+    server.client.cancel(run).await.map_err(remote::complaint)?;
+    let mut events = server.client.events(run, seen);
+    let mut screen = Screen::new(Form::Nothing);
+    match server.follow(&mut events, &mut screen).await? {
+        remote::Halt::Ended(outcome, _) => Ok((run, outcome)),
+        remote::Halt::Waiting(_) => anyhow::bail!("the run waits, and was to be cancelled"),
+    }
+}
+
+/// Says how the run ended and gives the exit code.
+fn present(run: RunId, cancelled: Option<Outcome>, as_json: bool) -> anyhow::Result<ExitCode> {
     let Some(outcome) = cancelled else {
         let wait = OWNER_WAIT.as_secs();
         let problem = format!("the process that owns the run has not ended it within {wait} s");
@@ -52,9 +88,9 @@ pub(super) async fn main(
         return Err(Complaint::no(problem).hint(hint).into());
     };
     if as_json {
-        stdout::write_json(&json!({ "run_id": run.run_id, "outcome": outcome.name() }))?;
+        stdout::write_json(&json!({ "run_id": run, "outcome": outcome.name() }))?;
     } else {
-        stdout::write(format!("run {}: {}\n", run.run_id, words::ended(&outcome)).as_bytes())?;
+        stdout::write(format!("run {run}: {}\n", words::ended(&outcome)).as_bytes())?;
     }
     match outcome {
         Outcome::Cancelled { .. } => Ok(ExitCode::SUCCESS),

@@ -43,6 +43,9 @@ pub(crate) enum Place<'a> {
         id: &'a [u8],
         revision: i64,
     },
+    Document {
+        id: &'a [u8],
+    },
 }
 
 impl Place<'_> {
@@ -68,6 +71,10 @@ impl Place<'_> {
             Self::Blob { sha256 } => {
                 field(b"blob");
                 field(sha256);
+            }
+            Self::Document { id } => {
+                field(b"document");
+                field(id);
             }
             Self::Approval { id, revision } => {
                 field(b"approval");

@@ -78,6 +78,28 @@ impl GroupSealer {
         self.keys.clear();
     }
 
+    /// Whether the group can be sealed without asking the database.
+    pub(crate) fn knows(&self, group: &Group) -> bool {
+        if self.sealing.is_none() {
+            return true;
+        }
+        let full = self.keys.len() > REMEMBERED_MAX || self.runs.len() > REMEMBERED_MAX;
+        let is_known = |subject: &Subject| self.keys.contains_key(subject);
+        let of_start = |run: RunId| {
+            let start = group.changes.iter().find(|change| change.run == run)?.started.as_ref()?;
+            Some((start.tenant.clone(), start.subject.clone()))
+        };
+        let of_run = |run: RunId| match self.runs.get(&run) {
+            Some(subject) => is_known(subject),
+            None => of_start(run).is_some_and(|subject| is_known(&subject)),
+        };
+        let sealed = group.rows.iter().filter(|row| row.kind.is_some());
+        let of_content = |content: &Content| (content.tenant.clone(), content.subject.clone());
+        !full
+            && sealed.map(|row| row.run).all(of_run)
+            && group.contents.iter().all(|content| is_known(&of_content(content)))
+    }
+
     /// Seals what may hold anything that somebody wrote.
     pub(crate) async fn seal(&mut self, group: &Group) -> Result<Sealed, Error> {
         let Some(sealing) = self.sealing.clone() else { return Ok(Sealed::default()) };

@@ -1,4 +1,4 @@
-//! A small group as one text of SQL, from `BEGIN` to `COMMIT`: one trip to the driver's thread.
+//! A small group as one text of SQL, with `BEGIN` and `COMMIT`: one trip to the driver's thread.
 //!
 //! A statement by itself costs a trip there and back, which takes longer than a few rows do, and
 //! whoever waits for a lone run waits for all of them. The texts are few and fixed, so that they
@@ -39,7 +39,35 @@ pub(super) struct Whole {
     records: usize,
     /// Whether there is room for more than records.
     more: bool,
-    text: Arc<str>,
+    /// One for each of [`Bounds`].
+    texts: [Arc<str>; 4],
+}
+
+/// What of a transaction a text is: all of it, or a part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) begins: bool,
+    pub(super) commits: bool,
+}
+
+impl Bounds {
+    const ALL: [Self; 4] = [
+        Self { begins: false, commits: false },
+        Self { begins: false, commits: true },
+        Self { begins: true, commits: false },
+        Self { begins: true, commits: true },
+    ];
+
+    /// Its place among [`Self::ALL`].
+    fn place(self) -> usize {
+        2 * usize::from(self.begins) + usize::from(self.commits)
+    }
+
+    fn around(self, statements: &str) -> Arc<str> {
+        let begin = if self.begins { "BEGIN IMMEDIATE; " } else { "" };
+        let commit = if self.commits { "COMMIT; " } else { "" };
+        format!("{begin}{statements}{commit}SELECT 1").into()
+    }
 }
 
 /// The texts, the smallest first.
@@ -100,28 +128,29 @@ impl Whole {
         let more_text = if more { beside() } else { String::new() };
         // A row comes only if all before it was done.
         let text = format!(
-            "BEGIN IMMEDIATE; \
-             UPDATE chains SET head_seq = ?, head_hash = ? \
+            "UPDATE chains SET head_seq = ?, head_hash = ? \
              WHERE id = ? AND epoch = ? AND head_seq = ?; \
              INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
              sealed, key_id) \
              SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
-             FROM {rows} WHERE column1 IS NOT NULL; {more_text}COMMIT; SELECT 1"
+             FROM {rows} WHERE column1 IS NOT NULL; {more_text}"
         );
-        Self { records, more, text: text.into() }
+        Self { records, more, texts: Bounds::ALL.map(|bounds| bounds.around(&text)) }
     }
 
-    /// Writes the group, or nothing of it.
+    /// Writes the group into the transaction that it begins, commits or is within; if it cannot,
+    /// all of the transaction is taken back.
     pub(super) async fn write(
         &self,
         connection: &mut SqliteConnection,
         owner: Owner,
-        group: &Group,
-        sealed: &Sealed,
+        (group, sealed): (&Group, &Sealed),
+        bounds: Bounds,
     ) -> Result<(), sqlx::Error> {
-        let done = self.bind(owner, group, sealed).fetch_one(&mut *connection).await;
+        let text = self.texts[bounds.place()].clone();
+        let done = self.bind(text, owner, (group, sealed)).fetch_one(&mut *connection).await;
         if done.is_err() {
             // Fails if the transaction has not begun, or was taken back already.
             let _ = query("ROLLBACK").execute(&mut *connection).await;
@@ -129,9 +158,9 @@ impl Whole {
         done.map(drop)
     }
 
-    fn bind(&self, owner: Owner, group: &Group, sealed: &Sealed) -> Statement {
+    fn bind(&self, text: Arc<str>, owner: Owner, (group, sealed): (&Group, &Sealed)) -> Statement {
         let Group { before, after, .. } = group;
-        let statement = query(AssertSqlSafe(self.text.clone()));
+        let statement = query(AssertSqlSafe(text));
         let statement = statement.bind(rows::number(after.seq)).bind(&after.hash.0[..]);
         let statement =
             statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(before.seq));

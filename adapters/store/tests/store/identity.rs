@@ -1,11 +1,14 @@
 //! The contract of keys: kept once, found by their id, listed and revoked within their tenant.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use genie_core::clock::Timestamp;
-use genie_core::identity::{Credential, Key, KeyId, Keys, MemoryKeys, Query};
+use genie_core::identity::accounts::AccountId;
+use genie_core::identity::{Credential, Key, KeyId, Keys, Maker, MemoryKeys, Query, Quotas};
 use genie_core::ids::SeededIds;
-use genie_core::principal::Identity;
+use genie_core::principal::{Allowed, Identity};
+use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
@@ -27,9 +30,21 @@ fn key(number: i64, tenant: &str, subject: &str, role: &str) -> Key {
             roles: [role.to_owned()].into(),
             scopes: ["finance:ask".to_owned()].into(),
             consents: [].into(),
+            allowed: Allowed { tools: (number == 1).then(BTreeSet::new), ..Allowed::default() },
+            ..Identity::default()
         },
         secret_sha256: made.secret_sha256(),
         created_by: "root".into(),
+        budget_minor: (number == 3).then_some(12_345),
+        quotas: Quotas {
+            per_minute: (number == 1).then_some(u32::MAX),
+            per_day: (number == 2).then_some(7),
+        },
+        maker: match number % 3 {
+            0 => Maker::Operator,
+            1 => Maker::Key(KeyId(Uuid::from_u128(7))),
+            _ => Maker::Account(AccountId(Uuid::from_u128(8))),
+        },
         created_at: at(number),
         expires_at: (number % 2 == 0).then(|| at(1_000)),
         revoked_at: None,

@@ -10,9 +10,12 @@
     reason = "a test that cannot go on says where"
 )]
 
+mod accounts;
 mod approvals;
 mod attempts;
 mod blobs;
+mod budgets;
+mod documents;
 mod erase;
 mod faults;
 mod identity;

@@ -97,6 +97,7 @@ pub(crate) fn started_by(run_id: RunId, tenant: &str, subject: &str) -> Entry {
         tenant: tenant.into(),
         subject: subject.into(),
         agent: "echo".into(),
+        request_id: None,
     }
 }
 

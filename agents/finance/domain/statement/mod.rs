@@ -13,6 +13,8 @@ pub(crate) mod layout;
 mod records;
 mod rows;
 
+use std::borrow::Cow;
+
 use super::ledger::Ledger;
 use super::money::Currency;
 
@@ -41,6 +43,14 @@ impl Default for ParseOptions {
             line_len_max: 64 * 1024,
         }
     }
+}
+
+/// The text of a statement, as [`parse`] reads it.
+///
+/// # Errors
+/// Bytes that are no text.
+pub fn text(bytes: &[u8]) -> Result<Cow<'_, str>, StatementError> {
+    decode::decode(bytes)
 }
 
 /// Parses a statement in any of the layouts of [`LayoutName`].

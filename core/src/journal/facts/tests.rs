@@ -122,6 +122,7 @@ fn of_the_run(text: &str) -> Vec<Entry> {
             tenant: said.clone(),
             subject: said.clone(),
             agent: said.clone(),
+            request_id: (!text.is_empty()).then(|| said.clone()),
         },
         Entry::RunWaiting { run_id, at, wake_at: at, approvals, gathers: Vec::new() },
         Entry::RunResumed { run_id, at, policy_set: said, deadline: at, records: 4, messages: 2 },

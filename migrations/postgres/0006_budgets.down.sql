@@ -1,0 +1,3 @@
+ALTER TABLE api_keys DROP COLUMN budget_minor;
+DROP TABLE charges;
+DROP TABLE budgets;

@@ -1,0 +1,46 @@
+//! Whether spans are sent, and by what, if this build can send any.
+
+use genie_core::Kernel;
+
+use crate::config::Telemetry;
+
+/// Spans on their way to a collector, if there is one.
+#[derive(Default)]
+pub(crate) struct Spans {
+    #[cfg(feature = "otlp")]
+    handle: Option<genie_telemetry::Handle>,
+}
+
+impl Spans {
+    /// Begins to send spans if the settings name a collector.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn start(settings: &Telemetry, kernel: &Kernel) -> Result<Self, String> {
+        if settings.otlp_endpoint.is_empty() {
+            return Ok(Self::default());
+        }
+        let options = genie_telemetry::Options {
+            endpoint: settings.otlp_endpoint.clone(),
+            service: settings.service_name.clone(),
+        };
+        let handle = genie_telemetry::start(&options, kernel).map_err(|error| error.to_string())?;
+        Ok(Self { handle: Some(handle) })
+    }
+
+    /// Says that this build cannot send any if the settings name a collector.
+    #[cfg(not(feature = "otlp"))]
+    pub(crate) fn start(settings: &Telemetry, _kernel: &Kernel) -> Result<Self, String> {
+        if settings.otlp_endpoint.is_empty() {
+            return Ok(Self::default());
+        }
+        Err("this build has no `otlp`; build it with the default features".to_owned())
+    }
+
+    /// Sends what is left.
+    #[cfg_attr(not(feature = "otlp"), expect(clippy::unused_async, reason = "nothing to send"))]
+    pub(crate) async fn close(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(handle) = self.handle {
+            handle.close().await;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Several tool calls at once: each behind the gate by itself, none in the way of another.
+
+use serde_json::{Value, json};
+
+use super::serving::{Place, Request, call, payment};
+
+/// A call of a batch.
+fn named(id: &str, mut call: Value) -> Value {
+    call["id"] = json!(id);
+    call
+}
+
+fn sum(id: &str, expression: &str) -> Value {
+    named(id, call("calculator", &json!({ "expression": expression })))
+}
+
+#[test]
+fn a_batch_gives_each_call_its_own_result_in_order() {
+    let place = Place::new();
+    let server = place.start();
+    let bad = json!({ "id": "bad", "type": "function",
+                      "function": { "name": "calculator", "arguments": "{" } });
+    let calls = json!([
+        sum("one", "1 + 1"),
+        named("pay", payment()),
+        bad,
+        named("none", call("no.such.tool", &json!({}))),
+        sum("wrong", "1 +"),
+        sum("two", "2 * 21"),
+    ]);
+    let reply = server.post("/v1/tools/batch", server.key(), json!({ "calls": calls }));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let reply = reply.json();
+    let results = reply["results"].as_array().unwrap();
+    let ids: Vec<&str> = results.iter().map(|one| one["tool_call_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["one", "pay", "bad", "none", "wrong", "two"]);
+    // The gate of a single call stands before each of these, too.
+    assert_eq!(results[1]["outcome"], "waiting");
+    assert!(results[1]["approval_id"].is_string(), "{reply:#}");
+    assert_eq!(place.booked(), 0);
+    let code = |index: usize| {
+        let error = &results[index]["error"];
+        (error["code"].as_str().unwrap(), error["status"].as_u64().unwrap())
+    };
+    assert_eq!(code(2), ("invalid", 422));
+    assert_eq!(code(3), ("not_found", 404));
+    assert_eq!(code(4).1, 502, "{reply:#}");
+    let values = (&results[0]["output"]["result"], &results[5]["output"]["result"]);
+    assert_eq!(values, (&json!("2"), &json!("42")), "{reply:#}");
+    // Each is a run of its own.
+    let run = results[5]["run_id"].as_str().unwrap();
+    server.until(server.key(), run, "completed");
+    assert_ne!(results[0]["run_id"], results[5]["run_id"]);
+}
+
+#[test]
+fn a_batch_that_is_sent_again_is_done_once_and_its_size_is_bounded() {
+    let place = Place::new();
+    let server = place.start();
+    let send = |calls: Value| {
+        server.ask(&Request {
+            line: "POST /v1/tools/batch",
+            key: server.key(),
+            headers: &[("idempotency-key", "b1")],
+            body: json!({ "calls": calls }),
+        })
+    };
+    let calls = json!([sum("a", "1 + 1"), sum("b", "2 + 2")]);
+    let first = send(calls.clone()).json();
+    assert_eq!(first, send(calls).json());
+    let other = send(json!([sum("a", "3 + 3")])).json();
+    assert_eq!(other["results"][0]["error"]["code"], "invalid", "{other:#}");
+
+    let mut odd = sum("a", "1");
+    odd["type"] = json!("procedure");
+    let bad_key = server.ask(&Request {
+        line: "POST /v1/tools/batch",
+        key: server.key(),
+        headers: &[("idempotency-key", "b 1")],
+        body: json!({ "calls": [sum("a", "1")] }),
+    });
+    assert_eq!((bad_key.status, &*bad_key.code()), (422, "invalid"));
+    let many: Vec<Value> = (0..33).map(|index| sum(&format!("c{index}"), "1")).collect();
+    for calls in
+        [json!([]), json!(many), json!([sum("a", "1"), sum("a", "2")]), json!(["a"]), json!([odd])]
+    {
+        let reply = server.post("/v1/tools/batch", server.key(), json!({ "calls": calls }));
+        assert_eq!((reply.status, &*reply.code()), (422, "invalid"), "{calls}");
+    }
+}

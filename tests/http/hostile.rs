@@ -1,0 +1,241 @@
+//! Clients that mean harm: each is answered clearly or let go, takes no memory that is not bounded,
+//! and keeps nobody else from being served.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::serving::{Place, Request, Serving, payment};
+
+/// Most memory that the server may have, in KiB, whatever is sent: a server at rest, and some.
+const RESIDENT_KIB_MAX: u64 = 160 * 1_024;
+
+/// Bounds that a test does not wait long for.
+const SHORT: &str = "[http]\nheader_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n";
+
+/// What comes back, and whether the server was there for someone else meanwhile.
+fn status(server: &Serving, bytes: &[u8]) -> (u16, String) {
+    let answer = server.raw(bytes);
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    assert_eq!(server.get("/health", "").status, 200, "after {answer}");
+    (status, answer)
+}
+
+fn post(server: &Serving, headers: &str) -> String {
+    let key = server.key();
+    format!(
+        "POST /v1/tools/execute HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\nauthorization: Bearer {key}\r\n{headers}\r\n"
+    )
+}
+
+#[test]
+fn a_client_that_drips_its_request_is_let_go_in_time() {
+    let place = Place::new();
+    let server = place.start_with(SHORT);
+    for (head, tail) in [
+        ("GET /health HTTP/1.1\r\nhost: x\r\n".to_owned(), "x-drop: 1\r\n"),
+        (post(&server, "content-length: 100000\r\n"), " "),
+        (post(&server, "transfer-encoding: chunked\r\n"), "1\r\n \r\n"),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(head.as_bytes()).unwrap();
+        let began = Instant::now();
+        // One drop after the other, each in time for a server that only waits for the next.
+        while stream.write_all(tail.as_bytes()).is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(10), "still there: {head}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let says = answer.is_empty() || answer.starts_with("HTTP/1.1 408 ");
+        assert!(says, "{answer}");
+    }
+    assert_eq!(server.get("/health", "").status, 200);
+}
+
+#[test]
+fn half_closed_and_broken_connections_leave_nothing_behind() {
+    let place = Place::new();
+    let server = place.start_with(SHORT);
+    let body = payment().to_string();
+    let whole = post(&server, &format!("content-length: {}\r\n", body.len())) + &body;
+    // Whoever has said all and hears on is answered.
+    let mut stream = server.connect();
+    stream.write_all(whole.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    // Whoever stops in the middle is not waited for, and nothing is begun in their name.
+    for cut in [10, whole.len() - body.len() / 2] {
+        let mut stream = server.connect();
+        stream.write_all(&whole.as_bytes()[..cut]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let status = answer.split(' ').nth(1).unwrap_or("none");
+        assert!(["none", "400", "408"].contains(&status), "{answer}");
+    }
+    for cut in 0..whole.len() {
+        let mut stream = server.connect();
+        stream.write_all(&whole.as_bytes()[..cut]).unwrap();
+    }
+    let connections = || {
+        let figures = server.get("/metrics", server.key()).body;
+        let line = figures.lines().find_map(|line| line.strip_prefix("genie_http_connections "));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    while connections() > 1 {
+        assert!(Instant::now() < patience, "{} connections are left", connections());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let runs = server.get("/v1/runs", server.key()).json();
+    assert!(runs["data"].as_array().unwrap().len() <= 1, "{runs:#}");
+    assert!(server.resident_kib() < RESIDENT_KIB_MAX);
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_takes_memory() {
+    let place = Place::new();
+    let server = place.start();
+    let megabytes = "a".repeat(10 << 20);
+    let (refused, _) =
+        status(&server, format!("GET /health HTTP/1.1\r\nx: {megabytes}\r\n\r\n").as_bytes());
+    // A server that has read enough may close before the answer is heard.
+    assert!([0, 431].contains(&refused), "{refused}");
+    let many = format!("{}\r\n", "x: 1\r\n".repeat(10_000));
+    let (refused, _) = status(&server, format!("GET / HTTP/1.1\r\n{many}").as_bytes());
+    assert!([0, 431].contains(&refused), "{refused}");
+    // More than its bound, in pieces that do not say how many will come.
+    let piece = format!("{:x}\r\n{}\r\n", 1 << 20, "a".repeat(1 << 20));
+    let mut stream = server.connect();
+    stream.write_all(post(&server, "transfer-encoding: chunked\r\n").as_bytes()).unwrap();
+    let sent = (0..64).take_while(|_| stream.write_all(piece.as_bytes()).is_ok()).count();
+    assert!(sent < 64, "the server took all of it");
+    assert!(server.resident_kib() < RESIDENT_KIB_MAX, "{} KiB", server.resident_kib());
+    assert_eq!(server.get("/health", "").status, 200);
+}
+
+#[test]
+fn a_compressed_body_is_not_unpacked() {
+    let place = Place::new();
+    let server = place.start();
+    // A gzip file of 10 MiB of zeros would be about 10 KB; its first bytes are enough here, since
+    // nobody looks at them.
+    let bomb = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 10_000]].concat();
+    for encoding in ["gzip", "br", "deflate", "gzip, gzip", "identity, gzip"] {
+        let headers = format!("content-encoding: {encoding}\r\ncontent-length: {}\r\n", bomb.len());
+        let request = [post(&server, &headers).as_bytes(), &bomb].concat();
+        let (refused, answer) = status(&server, &request);
+        assert_eq!(refused, 415, "{encoding}: {answer}");
+        assert!(answer.contains("unsupported_media_type"), "{answer}");
+    }
+    assert!(server.resident_kib() < RESIDENT_KIB_MAX);
+}
+
+#[test]
+fn what_is_no_text_is_refused_wherever_it_stands() {
+    let place = Place::new();
+    let server = place.start();
+    let key = server.key();
+    let auth = format!("host: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\n");
+    let get = |path: &[u8]| {
+        let request = [b"GET ", path, b" HTTP/1.1\r\n", auth.as_bytes(), b"\r\n"].concat();
+        status(&server, &request)
+    };
+    for path in [
+        &b"/v1/runs/%ff%fe"[..],
+        b"/v1/agents/%c3%28",
+        b"/v1/runs/\xff\xfe",
+        b"/v1/agents/%00",
+        b"/v1/agents/supervisor%00",
+        b"/v1/runs?status=%ff",
+        b"/v1/runs?limit=%00",
+        b"/v1/runs?after=\xc3\x28",
+    ] {
+        let (refused, answer) = get(path);
+        assert!((400..500).contains(&refused), "{}: {answer}", String::from_utf8_lossy(path));
+    }
+    for header in [&b"x-request-id: \xff\xfe"[..], b"idempotency-key: \xc3\x28", b"accept: \xff"] {
+        let body = super::serving::call("calculator", &serde_json::json!({ "expression": "1" }));
+        let body = body.to_string();
+        let head = post(&server, &format!("content-length: {}\r\n", body.len()));
+        let head = head.trim_end().as_bytes();
+        let request = [head, b"\r\n", header, b"\r\n\r\n", body.as_bytes()].concat();
+        let (told, answer) = status(&server, &request);
+        // Either the header counts and is refused, or it does not.
+        assert!([200, 400, 422].contains(&told), "{answer}");
+        assert!(!answer.contains('\u{fffd}'), "{answer}");
+    }
+    for body in [&b"{\"id\": \"\xff\"}"[..], b"{\"id\": \"\\ud800\"}", b"\xfe\xff\0{\0}", b"{}\0"] {
+        let request = post(&server, &format!("content-length: {}\r\n", body.len()));
+        let (refused, answer) = status(&server, &[request.as_bytes(), body].concat());
+        assert!([400, 422].contains(&refused), "{answer}");
+    }
+}
+
+#[test]
+fn no_trick_with_a_path_comes_past_the_rights() {
+    let place = Place::new();
+    let server = place.start();
+    for path in [
+        "/health/../metrics",
+        "/health/%2e%2e/metrics",
+        "/health/..%2fmetrics",
+        "//metrics",
+        "/metrics/",
+        "/metrics%2f",
+        "/%6detrics",
+        "/metrics%00",
+        "/metrics;a=b",
+        "/./metrics",
+        "/v1//runs",
+        "/v1/./runs",
+        "/v1/runs/../auth/tokens",
+        "/V1/RUNS",
+        "http://127.0.0.1/metrics",
+        "/\\metrics",
+        "/health\\..\\metrics",
+    ] {
+        let line = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let (told, answer) = status(&server, line.as_bytes());
+        // Without a key: no such route, or one that needs a key; never what is behind it.
+        assert!([400, 401, 404].contains(&told), "{path}: {answer}");
+        assert!(!answer.contains("genie_http_requests_total"), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn a_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients() {
+    let place = Place::new();
+    let server = place.start();
+    let key = server.key().to_owned();
+    let run = server.post("/v1/tools/execute", &key, payment()).json()["run_id"].clone();
+    let line = format!("GET /v1/runs/{}/events", run.as_str().unwrap());
+    let open = || server.events(&Request { line: &line, key: &key, ..Request::default() });
+    let first = open().find(|event| event.name == "run.waiting");
+    assert!(first.is_some());
+    let before = server.resident_kib();
+    // One place is left for who looks.
+    let streams: Vec<_> = (0..1_000).map(|_| open()).collect();
+    let each = server.resident_kib().saturating_sub(before) / 1_000;
+    assert!(each < 64, "{each} KiB for each stream");
+    let gauge = |name: &str| {
+        let figures = server.get("/metrics", &key).body;
+        let line = figures.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse::<usize>().unwrap()
+    };
+    assert_eq!(gauge("genie_http_streams "), 1_000);
+    drop(streams);
+    let patience = Instant::now() + Duration::from_secs(20);
+    while gauge("genie_http_streams ") > 0 {
+        assert!(Instant::now() < patience, "{} are left", gauge("genie_http_streams "));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let shown: Value = server.get(&format!("/v1/runs/{}", run.as_str().unwrap()), &key).json();
+    assert_eq!(shown["status"], "waiting");
+}

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -159,6 +160,10 @@ impl Activation {
     /// count: it begins anew afterwards.
     async fn within<T>(&self, deadline: Duration, handler: impl Future<Output = T>) -> Option<T> {
         let mut handler = std::pin::pin!(handler);
+        // Most handlers never wait, and need no timer.
+        if let Poll::Ready(done) = futures::poll!(handler.as_mut()) {
+            return Some(done);
+        }
         loop {
             match tokio::time::timeout(deadline, handler.as_mut()).await {
                 Ok(done) => return Some(done),

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +98,7 @@ pub trait Blobs: Send + Sync + 'static {
 /// Content in memory, as long as its run lasts.
 #[derive(Debug, Default)]
 pub struct MemoryBlobs {
-    runs: DashMap<RunId, Vec<(Blob, Arc<Stored>)>>,
+    runs: DashMap<RunId, Vec<(Blob, Arc<Stored>)>, RandomState>,
 }
 
 #[async_trait]

@@ -54,18 +54,19 @@ impl Timestamp {
     /// arithmetic is the days-to-civil algorithm over 400-year eras (H. Hinnant, "chrono-Compatible
     /// Low-Level Date Algorithms"); a test compares it with the `time` crate.
     pub(crate) fn write(self, out: &mut [u8; Self::TEXT_BYTES]) {
-        let micros = self.0.rem_euclid(1_000_000);
-        let seconds_total = self.0.div_euclid(1_000_000);
-        let (days, seconds) = (seconds_total.div_euclid(86_400), seconds_total.rem_euclid(86_400));
+        // Never negative and at most the end of the year 9999, so that the day fits 32 bits.
+        let (seconds_total, micros) = (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs());
+        let micros = narrow(micros % 1_000_000);
+        let (days, seconds) = (narrow(seconds_total / 86_400), narrow(seconds_total % 86_400));
         let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era =
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_shifted = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
         let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let year = year_of_era + era * 400 + u32::from(month <= 2);
 
         *out = *b"0000-00-00T00:00:00.000000Z";
         put(&mut out[0..4], year);
@@ -78,10 +79,14 @@ impl Timestamp {
     }
 }
 
+fn narrow(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
 /// Writes `value` in decimal, right-aligned in `digits`.
-fn put(digits: &mut [u8], mut value: i64) {
+fn put(digits: &mut [u8], mut value: u32) {
     for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value.rem_euclid(10)).unwrap_or(0);
+        *digit = b'0' + (value % 10) as u8;
         value /= 10;
     }
 }

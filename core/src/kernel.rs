@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use ractor::{Actor, ActorRef};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use crate::budget::{Budgets, Prices};
 use crate::bus::{Draft, Target, outcome_of, user_address};
 use crate::clock::{Clock, Timestamp};
 use crate::crew::Crew;
+use crate::deadlines::{self, Deadlines};
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::ids::{Ids, MessageId, RunId};
@@ -106,12 +108,13 @@ pub(crate) struct Shared {
     pub(crate) tools: Tools,
     pub(crate) approvals: Arc<dyn Approvals>,
     pub(crate) run_index: Arc<dyn Runs>,
-    pub(crate) runs: DashMap<RunId, Arc<Run>>,
-    pub(crate) parked: DashMap<RunId, Parked>,
+    pub(crate) runs: DashMap<RunId, Arc<Run>, RandomState>,
+    pub(crate) parked: DashMap<RunId, Parked, RandomState>,
     /// A parked run may be due earlier than the keeper knows.
     pub(crate) woken: Notify,
     /// What was left unfinished before this kernel started is at work.
     pub(crate) caught_up: CancellationToken,
+    pub(crate) deadlines: Deadlines,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) figures: Figures,
     idle: Notify,
@@ -218,10 +221,11 @@ impl Kernel {
             tools,
             approvals: options.approvals,
             run_index: options.runs,
-            runs: DashMap::new(),
-            parked: DashMap::new(),
+            runs: DashMap::default(),
+            parked: DashMap::default(),
             woken: Notify::new(),
             caught_up: CancellationToken::new(),
+            deadlines: Deadlines::default(),
             in_flight: AtomicUsize::new(0),
             figures: Figures::default(),
             idle: Notify::new(),
@@ -232,6 +236,7 @@ impl Kernel {
             Actor::spawn(None, genie, ()).await.map_err(|error| Error::Tree(error.to_string()))?;
         shared.ready.notified().await;
         shared.tasks.spawn(keep(shared.clone()));
+        shared.tasks.spawn(deadlines::keep(shared.clone()));
         shared.tasks.spawn(shared.clone().settle_what_is_left());
         Ok((Self { shared, root }, Authority::new(realm)))
     }
@@ -289,7 +294,7 @@ impl Kernel {
             return run.finish(Outcome::Failed { cause }, None).await;
         }
         // Before anything that may wait: a run always ends, also if whoever asks goes away now.
-        run.watch();
+        shared.deadlines.watch(&run);
         let label = match self.store_content(&run, ask.content, ask.label).await {
             Ok(label) => label,
             Err(cause) => return run.finish(outcome_of(cause), None).await,

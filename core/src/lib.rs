@@ -16,6 +16,7 @@ mod charging;
 pub mod clock;
 pub mod context;
 mod crew;
+mod deadlines;
 pub mod document;
 pub mod failure;
 pub mod figures;

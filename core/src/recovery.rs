@@ -153,7 +153,7 @@ impl Run {
             let deadline_ms = self.deadline.micros_since(self.started) / 1_000;
             return self.finish(Outcome::Expired { deadline_ms }, None).await;
         }
-        self.watch();
+        self.shared.deadlines.watch(self);
         let Some(history) = &self.history else { return };
         let Some(root) = history.order.first().and_then(|id| history.sent.get(id)) else {
             let reason = "the process stopped before the request was on record".to_owned();

@@ -1,9 +1,9 @@
 //! Who is registered: agents by id, capability and kind, checked as a whole before any starts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use foldhash::HashMap;
 use tokio::sync::Semaphore;
 
 use crate::agent::Agent;
@@ -131,10 +131,10 @@ impl Registry {
         }
         let mut registry = Self {
             entries: Vec::with_capacity(agents.len()),
-            by_id: HashMap::new(),
-            by_capability: HashMap::new(),
-            receivers: HashMap::new(),
-            kinds: HashMap::new(),
+            by_id: HashMap::default(),
+            by_capability: HashMap::default(),
+            receivers: HashMap::default(),
+            kinds: HashMap::default(),
         };
         for agent in agents {
             registry.add(*agent)?;

@@ -10,13 +10,12 @@ mod parking;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::activation::Private;
 use crate::approval::{Approval, ApprovalId, Decision, Status};
@@ -171,7 +170,7 @@ pub(crate) struct Run {
     pub(crate) tally: Tally,
     pub(crate) messages: AtomicU32,
     pub(crate) blob_bytes: std::sync::atomic::AtomicUsize,
-    pub(crate) ended: CancellationToken,
+    ended: AtomicBool,
     /// The run has left the memory, or will not do so after all.
     moved: Notify,
     pub(crate) shared: Arc<Shared>,
@@ -220,7 +219,7 @@ impl Run {
             messages: u32::try_from(tally.counts().1).unwrap_or(u32::MAX).into(),
             tally,
             blob_bytes: birth.history.as_ref().map_or(0, |history| history.stored_bytes).into(),
-            ended: CancellationToken::new(),
+            ended: AtomicBool::new(false),
             moved: Notify::new(),
             shared,
             history: birth.history,
@@ -395,19 +394,15 @@ impl Run {
         blocked.is_some_and(|wait| wait.on.is_outside())
     }
 
-    /// Ends the run at its deadline.
-    pub(crate) fn watch(self: &Arc<Self>) {
-        let run = self.clone();
-        self.shared.tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                () = run.ended.cancelled() => {}
-                () = tokio::time::sleep_until(run.expires) => {
-                    let deadline_ms = run.deadline.micros_since(run.started) / 1_000;
-                    run.finish(Outcome::Expired { deadline_ms }, None).await;
-                }
-            }
-        });
+    /// Whether the run has ended or left the memory.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Takes note that it has.
+    fn leave(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.shared.deadlines.let_go(self);
     }
 
     /// Remembers a failure that no caller waits for, to explain a missing leg later.

@@ -20,6 +20,8 @@ use crate::error::{Problem, RUN_ID};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that a client may give its request.
 const REQUEST_ID_LEN_MAX: usize = 128;
+/// Routes that machines ask every few seconds: a good answer is no news, and costs no line.
+const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// Goes around every request.
 pub(crate) async fn around(
@@ -37,7 +39,14 @@ pub(crate) async fn around(
         // For handlers, which record it with the runs that they start.
         request.headers_mut().insert(REQUEST_ID, header);
     }
-    let span = tracing::info_span!("request", request_id = %id, trace_id = trace);
+    // The route rather than the path, and no query: neither log nor metrics hold what was asked.
+    let route = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let is_probe = PROBES.contains(&route);
+    let span = if is_probe {
+        tracing::debug_span!("request", request_id = %id, trace_id = trace)
+    } else {
+        tracing::info_span!("request", request_id = %id, trace_id = trace)
+    };
     let (method, instance) = (request.method().clone(), request.uri().path().to_owned());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     let handled = handled.instrument(span.clone()).await;
@@ -47,12 +56,14 @@ pub(crate) async fn around(
         response.headers_mut().insert(REQUEST_ID, header);
     }
     let status = response.status().as_u16();
-    // The route rather than the path, and no query: neither log nor metrics hold what was asked.
-    let route = path.as_ref().map_or("unknown", MatchedPath::as_str);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     edge.counters.count(&method, route, status, took_us);
     let run_id = response.headers().get(RUN_ID).and_then(|run| run.to_str().ok());
-    tracing::info!(parent: &span, %method, route, status, took_us, run_id, "answered");
+    if is_probe && response.status().is_success() {
+        tracing::debug!(parent: &span, %method, route, status, took_us, run_id, "answered");
+    } else {
+        tracing::info!(parent: &span, %method, route, status, took_us, run_id, "answered");
+    }
     response
 }
 

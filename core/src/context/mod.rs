@@ -125,7 +125,7 @@ impl Context {
     /// Whether the run has ended, so that further work is for nothing.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.run.ended.is_cancelled()
+        self.run.has_ended()
     }
 
     /// What this agent keeps between the messages of one run; a restart begins anew.

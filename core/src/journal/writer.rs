@@ -108,6 +108,8 @@ impl Writer {
         let messages = messages.count() as u64;
         written(entries, |entries, texts| {
             let bodies = texts.map(Hash::of);
+            // Made before: whoever has the chain holds up every other writer.
+            let mut records = entries.map(|entry| Arc::new(unplaced(entry)));
             let mut chain = self.chain();
             if tally.sealed.load(Ordering::Relaxed) {
                 return Err(Failure::RunEnded);
@@ -115,12 +117,11 @@ impl Writer {
             self.settle(&mut chain)?;
             let mut next = chain.head;
             let mut number = tally.records.load(Ordering::Relaxed);
-            let mut bodies = bodies.into_iter();
-            let records = entries.map(|entry| {
+            for (record, body) in records.iter_mut().zip(bodies) {
                 number += 1;
-                let body = bodies.next().unwrap_or(Hash::ZERO);
-                Arc::new(advance(&mut next, number, body, entry))
-            });
+                // Nobody else has it yet, so that nothing is copied.
+                place(Arc::make_mut(record), &mut next, number, body);
+            }
             self.commit(&mut chain, next, &records, &texts)?;
             tally.keep(&records);
             tally.records.store(number, Ordering::Relaxed);
@@ -182,11 +183,10 @@ impl Writer {
             let [outcome_body, end_body] = texts.map(Hash::of);
             let mut next = chain.head;
             let last = owed.records;
-            let records = [
-                Arc::new(advance(&mut next, last.saturating_sub(1), outcome_body, outcome)),
-                Arc::new(advance(&mut next, last, end_body, end)),
-            ];
-            self.commit(chain, next, &records, &texts)?;
+            let mut records = [unplaced(outcome), unplaced(end)];
+            place(&mut records[0], &mut next, last.saturating_sub(1), outcome_body);
+            place(&mut records[1], &mut next, last, end_body);
+            self.commit(chain, next, &records.map(Arc::new), &texts)?;
             Ok(next.seq)
         })
     }
@@ -223,11 +223,17 @@ struct Owed {
     messages: u64,
 }
 
-fn advance(head: &mut Head, number: u64, body: Hash, entry: Entry) -> Record {
-    let (seq, prev_hash) = (head.seq + 1, head.hash);
-    let hash = seal(seq, prev_hash, body);
-    *head = Head { seq, hash };
-    Record { seq, prev_hash, hash, number, entry, text: None }
+/// A record that has no place in the chain yet.
+fn unplaced(entry: Entry) -> Record {
+    let (prev_hash, hash) = (Hash::ZERO, Hash::ZERO);
+    Record { seq: 0, prev_hash, hash, number: 0, entry, text: None }
+}
+
+/// Puts the record behind the end of the chain, which moves on.
+fn place(record: &mut Record, head: &mut Head, number: u64, body: Hash) {
+    (record.seq, record.prev_hash, record.number) = (head.seq + 1, head.hash, number);
+    record.hash = seal(record.seq, record.prev_hash, body);
+    *head = Head { seq: record.seq, hash: record.hash };
 }
 
 /// Hands over the entries with their JSON texts.

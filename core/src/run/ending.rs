@@ -57,7 +57,7 @@ impl Run {
         };
         let outcome = Arc::new(outcome);
         let closed = self.close(&outcome);
-        self.ended.cancel();
+        self.leave();
         for actor in actors {
             actor.kill();
         }

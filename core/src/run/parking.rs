@@ -59,7 +59,7 @@ impl Run {
         };
         let tenant = self.principal.tenant().into();
         self.shared.park(self.id, Parked { tenant, records, outcome: sender }, wake_at);
-        self.ended.cancel();
+        self.leave();
         self.moved.notify_waiters();
         for actor in actors {
             actor.kill();
@@ -137,8 +137,8 @@ impl Run {
     pub(crate) async fn has_left(&self) -> bool {
         loop {
             let moved = self.moved.notified();
-            if self.ended.is_cancelled() || self.state().place != Place::Leaving {
-                return self.ended.is_cancelled();
+            if self.has_ended() || self.state().place != Place::Leaving {
+                return self.has_ended();
             }
             moved.await;
         }

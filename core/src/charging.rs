@@ -119,19 +119,17 @@ impl Shared {
 }
 
 impl Run {
-    /// Reserves the price of a tool call before it is made; a refusal says what is left.
+    /// Reserves the price of a tool call before it is made; gives the price and what is left of a
+    /// budget that has too little.
     pub(crate) async fn reserve_call(
         &self,
         call: MessageId,
         tool: &str,
-    ) -> Result<Option<String>, Failure> {
-        let price = self.shared.prices.tool_minor(tool);
-        let item = Item { id: call.0, run_id: self.id, amount_minor: price };
+    ) -> Result<Option<(u64, u64)>, Failure> {
+        let price_minor = self.shared.prices.tool_minor(tool);
+        let item = Item { id: call.0, run_id: self.id, amount_minor: price_minor };
         match self.shared.reserve(&self.principal, item).await {
-            Ok(Some(Reserved::Short { left_minor })) => Ok(Some(format!(
-                "it costs {price}, and the budget of the credential has {left_minor} left (minor \
-                 units)"
-            ))),
+            Ok(Some(Reserved::Short { left_minor })) => Ok(Some((price_minor, left_minor))),
             Ok(Some(Reserved::Yes) | None) => Ok(None),
             Err(error) => Err(Failure::Journal { reason: error.to_string() }),
         }

@@ -62,6 +62,19 @@ pub enum Failure {
         /// What it said.
         reason: String,
     },
+    /// A budget of whoever asked has too little left for the call.
+    #[error(
+        "the tool `{tool}` costs {price_minor}, and the budget of the credential has {left_minor} \
+         left (minor units)"
+    )]
+    BudgetExhausted {
+        /// The tool.
+        tool: Arc<str>,
+        /// What the call costs.
+        price_minor: u64,
+        /// What is left.
+        left_minor: u64,
+    },
     /// The handler does not do again what it did before its process stopped.
     #[error(
         "agent `{agent}` is not deterministic: at step {step} it did `{recorded}` before and asks \
@@ -163,6 +176,7 @@ impl Failure {
             Self::ApprovalExpired { .. } => "approval_expired",
             Self::BadArguments { .. } => "bad_arguments",
             Self::Tool { .. } => "tool",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::Nondeterministic { .. } => "nondeterministic",
             Self::Failed { .. } => "failed",
             Self::Panicked { .. } => "panicked",

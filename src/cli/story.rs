@@ -57,16 +57,15 @@ impl Story {
             if let Effect::Intent { attempt, .. } = effect {
                 call.attempts = *attempt;
             }
-        } else if let Effect::Intent { key, attempt } = effect {
-            self.calls.push(Call {
-                message,
-                tool: tool.clone(),
-                key: key.clone(),
-                attempts: *attempt,
-                state: effect.clone(),
-                at,
-            });
+            return;
         }
+        let (key, attempts) = match effect {
+            Effect::Intent { key, attempt } => (key.clone(), *attempt),
+            Effect::Unpaid { .. } => (message.to_string(), 0),
+            _ => return,
+        };
+        let (tool, state) = (tool.clone(), effect.clone());
+        self.calls.push(Call { message, tool, key, attempts, state, at });
     }
 
     /// The effects as JSON.
@@ -88,6 +87,9 @@ impl Story {
         let mut text = String::new();
         for Call { tool, attempts, state, key, .. } in &self.calls {
             let state = match state {
+                Effect::Unpaid { price_minor, left_minor } => format!(
+                    "not called: it costs {price_minor}, and the budget has {left_minor} left"
+                ),
                 Effect::Intent { .. } => "called; what came of it is not on record".to_owned(),
                 Effect::Done { .. } => "done".to_owned(),
                 Effect::Failed { reason } => format!("did not happen: {reason}"),
@@ -98,7 +100,7 @@ impl Story {
                 }
                 _ => "unknown".to_owned(),
             };
-            let attempts = if *attempts == 1 { String::new() } else { format!(" ×{attempts}") };
+            let attempts = if *attempts <= 1 { String::new() } else { format!(" ×{attempts}") };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{tool}{attempts}: {}", visible(&state));
             let _ = writeln!(text, "  key {key}");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::serving::{Place, Reply, Serving, call, payment};
+use crate::program::genie_in;
 
 const SETTINGS: &str = "[prices]\nrun_minor = 100\ntools = [\"calculator=50\"]\n";
 
@@ -48,8 +49,19 @@ fn a_budget_is_spent_to_its_end_and_no_further() {
     // A call that does not fit is not made, and only the run is paid.
     let small = key(&server, server.key(), "1.20");
     let refused = sum(&server, &small);
-    assert_eq!((refused.status, &*refused.code()), (502, "tool"));
-    assert!(refused.body.contains("it costs 50"), "{}", refused.body);
+    assert_eq!((refused.status, &*refused.code()), (402, "budget_exhausted"));
+    let told = refused.json();
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains("`calculator` costs 50") && detail.contains("20 left"), "{detail}");
+    assert_eq!(told["outcome"], "failed");
+    let run = told["run_id"].as_str().unwrap();
+    let shown = server.get(&format!("/v1/runs/{run}"), &small).json();
+    assert_eq!(shown["problem"]["code"], "budget_exhausted", "{shown:#}");
+    // What is on record of it is how it went.
+    let replayed = genie_in(&place.data(), &["replay", run]);
+    assert_eq!(replayed.code, 0, "{} {}", replayed.stdout, replayed.stderr);
+    let story = genie_in(&place.data(), &["runs", "show", run]).stdout;
+    assert!(story.contains("calculator: not called: it costs 50"), "{story}");
     assert_eq!(stands(&server, &small), ["1.20", "1.00", "0.00", "0.20"]);
 
     for (amount, currency) in [("1.005", "INR"), ("-1", "INR"), ("1.00", "USD")] {
@@ -72,7 +84,7 @@ fn many_at_once_do_not_spend_more_than_there_is() {
     });
     let answered = statuses.iter().filter(|status| **status == 200).count();
     assert!((1..=5).contains(&answered), "{statuses:?}");
-    assert!(statuses.iter().all(|status| [200, 402, 502].contains(status)), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 402].contains(status)), "{statuses:?}");
     let [limit, spent, reserved, _] = stands(&server, &spender);
     let spent: f64 = spent.parse().unwrap();
     assert_eq!((&*limit, &*reserved), ("7.50", "0.00"));

@@ -190,6 +190,12 @@ impl Problem {
         self.with("run_id", json!(run))
     }
 
+    /// More than the budget has left.
+    fn unpaid(detail: String) -> Self {
+        let title = "the budget is spent";
+        Self::new(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", title, detail)
+    }
+
     fn denied(denied: &Denied) -> Self {
         let title = "denied by policy";
         Self::new(StatusCode::FORBIDDEN, "denied", title, denied.to_string())
@@ -267,10 +273,7 @@ impl From<Refused> for Problem {
                 Self { status: StatusCode::TOO_MANY_REQUESTS, ..overloaded }
             }
             Refused::Draining => Self::later("draining", text, 5),
-            Refused::Budget { .. } => {
-                let title = "the budget is spent";
-                Self::new(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", title, text)
-            }
+            Refused::Budget { .. } => Self::unpaid(text),
             Refused::NoRecipient { .. } => Self::invalid("agent", text),
             Refused::ForeignPrincipal => Self::forbidden(text),
             Refused::Invalid(text) => Self::invalid("", text),
@@ -399,6 +402,9 @@ pub(crate) fn of_outcome(outcome: &Outcome, run: RunId) -> Option<Problem> {
 
 fn of_failure(cause: &Failure) -> Problem {
     let status = match cause {
+    if let Failure::BudgetExhausted { .. } = cause {
+        return Problem::unpaid(cause.to_string());
+    }
         Failure::Denied(_) | Failure::Rejected { .. } => StatusCode::FORBIDDEN,
         Failure::ApprovalExpired { .. } => StatusCode::GONE,
         // The agent, or a schema or bound, does not take what it was given.

@@ -105,6 +105,9 @@ impl Spans {
             }
             Entry::Effect { run_id, message_id, at, effect, .. } => match effect {
                 Effect::Done { .. } => self.end(*run_id, *message_id, *at, None),
+                Effect::Unpaid { .. } => {
+                    self.end(*run_id, *message_id, *at, Some("budget_exhausted".to_owned()))
+                }
                 Effect::Failed { .. } => {
                     self.end(*run_id, *message_id, *at, Some("tool".to_owned()))
                 }

@@ -86,10 +86,16 @@ impl Context {
             match effect {
                 Effect::Intent { attempt, .. } => ledger.attempt = *attempt,
                 Effect::Unknown { .. } => ledger.doubts += 1,
-                Effect::Done { .. } | Effect::Failed { .. } | Effect::Resolved { .. } => {}
+                Effect::Unpaid { .. }
+                | Effect::Done { .. }
+                | Effect::Failed { .. }
+                | Effect::Resolved { .. } => {}
             }
         }
         match recorded.last() {
+            Some(Effect::Unpaid { price_minor, left_minor }) => {
+                return Err(self.unpaid(&ledger, (*price_minor, *left_minor)));
+            }
             Some(Effect::Done { result, .. }) => return self.result(*result),
             Some(Effect::Failed { reason }) => return Err(self.failed(&ledger, reason)),
             Some(Effect::Resolved { happened: true, result }) => return Ok(result.clone()),
@@ -139,9 +145,11 @@ impl Context {
         let run = self.run.clone();
         if ledger.attempt == 0 {
             let tool = self.tool_name(&ledger);
-            if let Some(reason) = run.reserve_call(ledger.call.id(), &tool).await? {
-                self.ledger(&ledger, Effect::Failed { reason: reason.clone() })?;
-                return Err(self.failed(&ledger, &reason));
+            if let Some((price_minor, left_minor)) =
+                run.reserve_call(ledger.call.id(), &tool).await?
+            {
+                self.ledger(&ledger, Effect::Unpaid { price_minor, left_minor })?;
+                return Err(self.unpaid(&ledger, (price_minor, left_minor)));
             }
         }
         loop {
@@ -301,6 +309,10 @@ impl Context {
 
     fn tool_name(&self, ledger: &Ledger) -> Arc<str> {
         self.run.shared.tools.entry(ledger.tool).spec.name.into()
+    }
+
+    fn unpaid(&self, ledger: &Ledger, (price_minor, left_minor): (u64, u64)) -> Failure {
+        Failure::BudgetExhausted { tool: self.tool_name(ledger), price_minor, left_minor }
     }
 
     fn failed(&self, ledger: &Ledger, reason: &str) -> Failure {

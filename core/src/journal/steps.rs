@@ -126,6 +126,13 @@ impl Call {
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effect {
+    /// It is not called, since a budget has too little left for it.
+    Unpaid {
+        /// What it costs.
+        price_minor: u64,
+        /// What was left.
+        left_minor: u64,
+    },
     /// It is about to be called; durable before it is.
     Intent {
         /// The key that the tool gets with every attempt.

@@ -337,7 +337,7 @@ impl Course {
         sent.effects.push(effect.clone());
         self.must(passed, "is the effect of a call that was not let through");
         let legal = match (&last, effect) {
-            (None, Effect::Intent { .. })
+            (None, Effect::Intent { .. } | Effect::Unpaid { .. })
             | (
                 Some(Effect::Intent { .. }),
                 Effect::Done { .. } | Effect::Failed { .. } | Effect::Unknown { .. },
@@ -359,7 +359,10 @@ impl Course {
                 let there = self.sent.contains_key(result);
                 self.must(*result == derived && there, "names a result that is not on record");
             }
-            Effect::Failed { .. } | Effect::Unknown { .. } | Effect::Resolved { .. } => {}
+            Effect::Unpaid { .. }
+            | Effect::Failed { .. }
+            | Effect::Unknown { .. }
+            | Effect::Resolved { .. } => {}
         }
     }
 

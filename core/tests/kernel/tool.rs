@@ -1,17 +1,23 @@
 //! Tools: what they are given, what they do, and what is done about it when nobody knows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use genie_core::approval::{Resolution, Subject};
+use genie_core::budget::{BudgetId, Budgets, MemoryBudgets, Prices};
 use genie_core::journal::Entry;
 use genie_core::journal::steps::Effect;
 use genie_core::kernel::{Kernel, Options};
-use genie_core::tool::{Effects, ToolError};
-use genie_core::{Agent, Failure};
+use genie_core::limits::Limits;
+use genie_core::principal::Identity;
+use genie_core::tool::{Effects, Tool, ToolError};
+use genie_core::{Agent, Ask, Failure};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::life::{Doing, Outside, resolved};
-use crate::{Desk, agent, answer, options, spec, text_of};
+use crate::disk::{Disk, Fault};
+use crate::life::{Doing, Outside, live, over, resolved, start, verified};
+use crate::{Desk, agent, answer, identity, millis, options, question, spec, text_of};
 
 /// Calls `pay` with the arguments that it is asked for and says what came of it.
 fn payer() -> &'static dyn Agent {
@@ -268,4 +274,52 @@ async fn a_tool_that_hangs_is_given_up_at_its_deadline() {
     });
     assert!(text_of(&outcome).starts_with("tool: "));
     desk.close().await;
+}
+
+#[test]
+fn a_call_that_no_budget_pays_is_not_made_and_its_agent_is_told_so_whenever_it_runs() {
+    let (disk, outside) = (Arc::new(Disk::default()), Arc::new(Outside::default()));
+    let payer = agent(spec("payer").uses("pay"), |_, cx| {
+        Box::pin(async move {
+            let failure = cx.tool("pay", json!({ "amount": 1 })).await.unwrap_err();
+            // The run leaves the memory meanwhile, and its handler begins anew.
+            cx.sleep(Duration::from_hours(1)).await?;
+            Ok(cx.reply(&answer(format!("{}: {failure}", failure.code()))).await?)
+        })
+    });
+    live(&disk, Fault::None, async |mount| {
+        let answer = |_| Ok(json!("paid"));
+        let (name, effects) = ("pay", Effects::Once);
+        let pay = Doing { name, effects, outside: outside.clone(), mount: None, answer };
+        let (budgets, id) = (Arc::new(MemoryBudgets::default()), BudgetId(Uuid::from_u128(5)));
+        budgets.allot("acme", id, 20).await.unwrap();
+        let prices = Prices { run_minor: 0, tools: [("pay".to_owned(), 50)].into() };
+        let limits = Limits { run_deadline: Duration::from_hours(2), ..Limits::default() };
+        let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(pay)];
+        let options = Options { tools, budgets, prices, limits, ..over(&mount, 0, &[payer]) };
+        let mut desk = start(options).await;
+        let identity = Identity { budgets: [id].into(), ..identity("acme") };
+        desk.principal = desk.authority.admit(identity);
+        let running =
+            desk.kernel.ask(&desk.principal, Ask::new("payer", &question("x"))).await.unwrap();
+        tokio::time::sleep(millis(100)).await;
+        assert!(disk.is_parked(running.run_id));
+        let said = text_of(&*running.outcome().await);
+        let expected = "budget_exhausted: the tool `pay` costs 50, and the budget of the \
+                        credential has 20 left (minor units)";
+        assert_eq!(said, expected);
+        desk.kernel.drain().await;
+    })
+    .lived();
+    verified(&disk);
+    assert_eq!(outside.times("pay"), 0);
+    let effects: Vec<Effect> = disk
+        .records()
+        .iter()
+        .filter_map(|record| match &record.entry {
+            Entry::Effect { effect, .. } => Some(effect.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(effects, [Effect::Unpaid { price_minor: 50, left_minor: 20 }]);
 }

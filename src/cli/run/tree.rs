@@ -217,6 +217,9 @@ impl Tree {
             Effect::Intent { attempt, .. } => {
                 (DIM, format!("· {tool} is called, attempt {attempt}"))
             }
+            Effect::Unpaid { price_minor, left_minor } => {
+                (BAD, format!("✗ {tool} costs {price_minor}, and the budget has {left_minor} left"))
+            }
             Effect::Failed { reason } => (BAD, format!("✗ {tool} did not do it: {reason}")),
             Effect::Unknown { reason } => {
                 (CAUTION, format!("? nobody knows whether {tool} did it: {reason}"))

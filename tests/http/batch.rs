@@ -54,6 +54,46 @@ fn a_batch_gives_each_call_its_own_result_in_order() {
 }
 
 #[test]
+fn each_call_of_a_batch_counts_as_a_request() {
+    let place = Place::new();
+    let server = place.start();
+    let wanted = json!({ "name": "few", "rate_limit_per_day": 4, "rate_limit_per_minute": 100 });
+    let made = server.post("/v1/auth/tokens", server.key(), wanted).json();
+    let key = made["key"].as_str().unwrap();
+    let batch = |calls: Value| server.post("/v1/tools/batch", key, json!({ "calls": calls }));
+    let reply = batch(json!([sum("a", "1 + 1")]));
+    assert!(reply.header("ratelimit").contains("\"key-day\";r=3;"), "{reply:?}");
+    let reply = batch(json!([
+        sum("b", "2 + 2"),
+        named("none", call("no.such.tool", &json!({}))),
+        sum("c", "3 + 3"),
+        sum("d", "4 + 4"),
+        sum("e", "5 + 5"),
+    ]));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.header("ratelimit").contains("\"key-day\";r=0;"), "{reply:?}");
+    let told = reply.json();
+    let code = |index: usize| told["results"][index]["error"]["code"].clone();
+    assert_eq!(
+        (&told["results"][0]["output"]["result"], code(1)),
+        (&json!("4"), "not_found".into())
+    );
+    assert_eq!(told["results"][2]["output"]["result"], "6", "{told:#}");
+    for (index, id) in [(3, "d"), (4, "e")] {
+        assert_eq!(
+            (code(index), &told["results"][index]["tool_call_id"]),
+            ("rate_limited".into(), &json!(id))
+        );
+        let error = &told["results"][index]["error"];
+        assert!(error["status"] == 429 && error["retry_after_s"].as_u64() > Some(0), "{error:#}");
+    }
+    let over = batch(json!([sum("f", "6 + 6")]));
+    assert_eq!((over.status, &*over.code()), (429, "rate_limited"));
+    let runs = server.get("/v1/runs", server.key()).json();
+    assert_eq!(runs["data"].as_array().unwrap().len(), 3, "what is refused begins no run");
+}
+
+#[test]
 fn a_batch_that_is_sent_again_is_done_once_and_its_size_is_bounded() {
     let place = Place::new();
     let server = place.start();

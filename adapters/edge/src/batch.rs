@@ -1,7 +1,8 @@
 //! `POST /v1/tools/batch`: several tool calls at once, each a run of its own.
 //!
 //! Each call passes the gate by itself, exactly as it would alone: one that is refused, fails or
-//! waits for a human holds up none of the others.
+//! waits for a human holds up none of the others. Each counts as a request, in their order: where
+//! the limits leave no room for one, it and those behind it are refused.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::auth::{Caller, Known};
 use crate::body::{self, Json};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::pace::Another;
 use crate::retry;
 use crate::tools::{self, Call};
 
@@ -60,15 +62,55 @@ pub(crate) async fn batch(
 ) -> Result<Response, Problem> {
     batch.check()?;
     retry::given(&headers)?;
+    let room = Room::of(&edge, &caller, batch.calls.len()).await;
     let calls = batch.calls.into_iter().enumerate().map(async |(index, call)| {
         let id = call.id().to_owned();
-        let made = one(&edge, &caller, &headers, (digest, index, call));
-        made.await.unwrap_or_else(|problem| {
+        let made = match room.refusal_of(index) {
+            None => one(&edge, &caller, &headers, (digest, index, call)).await,
+            Some(problem) => Err(problem.clone()),
+        };
+        made.unwrap_or_else(|problem| {
             json!({ "tool_call_id": id, "run_id": problem.run(), "error": problem.typed() })
         })
     });
     let results: Vec<Value> = join_all(calls).await;
-    Ok(body::json(&json!({ "results": results })))
+    let mut response = body::json(&json!({ "results": results }));
+    if let Some(last) = &room.last {
+        last.tell(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// For how many calls the limits leave room.
+struct Room {
+    calls: usize,
+    /// Why there is none for the next.
+    refusal: Option<Problem>,
+    /// How the caller stands now, if more than the request itself was counted.
+    last: Option<Another>,
+}
+
+impl Room {
+    /// Has each call counted, in their order; the first was, as the request.
+    async fn of(edge: &Edge, caller: &Caller, calls: usize) -> Self {
+        let mut room = Self { calls: 1, refusal: None, last: None };
+        while room.calls < calls && room.refusal.is_none() {
+            match Another::of(edge, caller).await {
+                Ok(another) => {
+                    room.refusal = another.refusal();
+                    room.last = Some(another);
+                }
+                Err(problem) => room.refusal = Some(problem),
+            }
+            room.calls += usize::from(room.refusal.is_none());
+        }
+        room
+    }
+
+    /// Why there is no room for the call of this index.
+    fn refusal_of(&self, index: usize) -> Option<&Problem> {
+        self.refusal.as_ref().filter(|_| index >= self.calls)
+    }
 }
 
 /// What becomes of one call.

@@ -60,19 +60,52 @@ pub(crate) async fn paced(
     answer: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
     let standings = edge.options.paces.take(&claims).await?;
-    let longest = standings.iter().filter_map(|one| Some((one.wait?, one.rule))).max();
-    let answered = match longest {
-        Some((wait, rule)) => Err(Problem::too_fast(rule, seconds(wait))),
+    let answered = match refusal(&standings) {
+        Some(problem) => Err(problem),
         None => answer.await,
     };
     let mut response = answered.into_response();
-    tell(&standings, response.headers_mut());
+    // Where more was counted meanwhile, it has been told.
+    if !response.headers().contains_key(&LEFT) {
+        tell(&standings, response.headers_mut());
+    }
     Ok(response)
 }
 
 /// Whole seconds, rounded up.
 pub(crate) fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+/// How one more request of a caller stands, which is counted if there is room for it.
+pub(crate) struct Another {
+    standings: Vec<Standing>,
+}
+
+impl Another {
+    /// Has it counted.
+    ///
+    /// # Errors
+    /// Requests cannot be counted.
+    pub(crate) async fn of(edge: &Edge, caller: &Caller) -> Result<Self, Problem> {
+        Ok(Self { standings: edge.options.paces.take(&claims(edge, caller)).await? })
+    }
+
+    /// Why there is no room for it; `None` if there is.
+    pub(crate) fn refusal(&self) -> Option<Problem> {
+        refusal(&self.standings)
+    }
+
+    /// Tells the client.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        tell(&self.standings, headers);
+    }
+}
+
+/// Why there is no room for a request; of several rules, that for which one waits the longest.
+fn refusal(standings: &[Standing]) -> Option<Problem> {
+    let longest = standings.iter().filter_map(|one| Some((one.wait?, one.rule))).max();
+    longest.map(|(wait, rule)| Problem::too_fast(rule, seconds(wait)))
+}
+
 }
 
 fn tell(standings: &[Standing], headers: &mut HeaderMap) {

@@ -21,11 +21,13 @@ pub(crate) mod duration;
 mod file;
 mod layers;
 mod prices;
+mod redis;
 mod sign_in;
 
 use file::File;
 pub use layers::{Setting, Source};
 pub use prices::Prices;
+pub use redis::{Outages, Redis, RedisUrl};
 pub use sign_in::SignIn;
 
 /// The defaults and the reference: the text of `config/genie.toml`.
@@ -73,6 +75,8 @@ pub struct Config {
     pub http: Http,
     /// What a collector is told.
     pub telemetry: Telemetry,
+    /// How several processes count requests together.
+    pub redis: Redis,
     /// How people sign in with a password.
     pub sign_in: SignIn,
     /// What things cost.
@@ -163,6 +167,7 @@ impl Default for Config {
             limits: Limits::default(),
             http: Http::strict(),
             telemetry: Telemetry::default(),
+            redis: Redis::strict(),
             sign_in: SignIn::strict(),
             prices: Prices::free(),
         };
@@ -247,11 +252,20 @@ impl Config {
             file.apply(&mut config);
             (setting.value, setting.source) = (value, Source::Environment(variable));
         }
-        let storage = settings.iter_mut().find(|setting| setting.key == "storage");
-        if let (Some(setting), Storage::Database(_)) = (storage, &config.storage) {
-            setting.value = toml::Value::String(config.storage.setting());
-        }
+        config.hide_secrets(&mut settings);
         Ok((config, settings))
+    }
+
+    /// Takes the passwords out of URLs that are to be shown.
+    fn hide_secrets(&self, settings: &mut [Setting]) {
+        for setting in settings {
+            let shown = match (&*setting.key, &self.storage, &self.redis.url) {
+                ("storage", Storage::Database(_), _) => self.storage.setting(),
+                ("redis.url", _, Some(url)) => url.shown(),
+                _ => continue,
+            };
+            setting.value = toml::Value::String(shown);
+        }
     }
 
     /// The settings of a file, whose relative paths are those of its directory.
@@ -371,6 +385,9 @@ mod tests {
         assert!(!format!("{:?}", file.limits).contains("None"), "{:?}", file.limits);
         assert!(!format!("{:?}", file.http).contains("None"), "{:?}", file.http);
         assert!(!format!("{:?}", file.sign_in).contains("None"), "{:?}", file.sign_in);
+        // That there is no URL is the one thing that the reference says with nothing.
+        let redis = format!("{:?}", file.redis).replacen("GivenUrl(None)", "", 1);
+        assert!(!redis.contains("None"), "{redis}");
         assert!(!format!("{:?}", file.prices).contains("None"), "{:?}", file.prices);
 
         let config = Config::default();

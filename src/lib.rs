@@ -8,6 +8,7 @@ mod bench;
 pub mod cli;
 pub mod config;
 mod host;
+mod pacing;
 mod signing;
 pub mod storage;
 mod telemetry;

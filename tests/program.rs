@@ -49,6 +49,7 @@ pub(crate) fn command_in(data: &Path, arguments: &[&str]) -> Program {
     for set in ["GENIE_SEALING_KEY", "GENIE_SEALING_SECRET", "GENIE_CHECKPOINT_KEY_FILE"] {
         command.env_remove(set);
     }
+    command.env_remove("GENIE_REDIS_URL");
     command.env("GENIE_DATA", data).env("XDG_DATA_HOME", data).env("USER", "ravi");
     Program { command, _data: None }
 }

@@ -60,12 +60,41 @@ pub struct Standing {
 #[error("requests cannot be counted: {0}")]
 pub struct Error(pub String);
 
+/// What becomes of the requests of a rule while they cannot be counted where they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// They are refused.
+    Closed,
+    /// They pass, and nobody counts them.
+    Open,
+    /// They are counted by this process for itself.
+    Local,
+}
+
+/// How many requests could not be counted where they should be, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Missed {
+    /// Those that were refused.
+    pub closed: u64,
+    /// Those that passed uncounted.
+    pub open: u64,
+    /// Those that this process counted for itself.
+    pub local: u64,
+}
+
 /// Where requests are counted.
 #[async_trait]
 pub trait Paces: Send + Sync + 'static {
     /// Counts one request against every claim, or against none if it is one too many for any of
-    /// them; gives how each stands, in their order.
+    /// them; gives how each stands, in their order. A claim that nobody counts at the moment is
+    /// left out.
     async fn take(&self, claims: &[Claim]) -> Result<Vec<Standing>, Error>;
+
+    /// What becomes of the requests of a rule now; `None` if they are counted where they should be.
+    fn outage(&self, rule: &str) -> Option<Outage>;
+
+    /// What could not be counted since the process started.
+    fn missed(&self) -> Missed;
 }
 
 /// What is kept of one claim: for a flow the moment at which its quota is whole again, for a day

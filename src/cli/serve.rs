@@ -10,7 +10,6 @@ use genie_agents::finance::domain::statement::{ParseOptions, parse};
 use genie_agents::{assistant, finance};
 use genie_core::clock::Clock;
 use genie_core::label::{Classification, Label};
-use genie_core::pace::MemoryPaces;
 use genie_core::{Agent, Ask};
 use genie_edge::{About, Options, Question, Read, Requested, Server};
 
@@ -22,6 +21,7 @@ use super::{person, stdout, stored};
 use crate::app::{Bank, Running};
 use crate::config::{Config, SignIn};
 use crate::host::{SystemClock, SystemIds};
+use crate::pacing::Pacing;
 use crate::signing;
 
 /// Arguments of `genie serve`.
@@ -47,10 +47,12 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     // Before anything is there to be ended.
     let signalled = signalled()?;
+    let pacing = Pacing::start(&config.redis).await;
+    let pacing = pacing.map_err(|problem| Complaint::usage(problem).with_hint_of())?;
     let running = stored::installation(config.clone(), agents, Bank::Answers).start().await;
     let running = Arc::new(running.map_err(stored::refused)?);
     let address = args.listen.unwrap_or(config.http.listen);
-    let (server, key) = match started(config, &running, address).await {
+    let (server, key) = match started(config, (&running, &pacing), address).await {
         Ok(started) => started,
         Err(error) => {
             running.drain().await;
@@ -65,6 +67,7 @@ async fn serve(
     let left = running.stop().await;
     server.close().await;
     running.finish().await;
+    pacing.close().await;
     if left > 0 {
         tracing::warn!(left, "runs were left for the next process");
     }
@@ -74,7 +77,7 @@ async fn serve(
 /// Starts the edge; gives the first key, if one was made.
 async fn started(
     config: &Config,
-    running: &Arc<Running>,
+    (running, pacing): (&Arc<Running>, &Pacing),
     address: SocketAddr,
 ) -> anyhow::Result<(Server, Option<String>)> {
     let unusable = |error: &dyn std::fmt::Display| Complaint::usage(error.to_string());
@@ -83,7 +86,7 @@ async fn started(
         None => signing::made(&SystemIds),
     };
     let key = first_key(running).await?;
-    let started = genie_edge::start(options(config, running, seed), address).await;
+    let started = genie_edge::start(options(config, (running, pacing), seed), address).await;
     Ok((started.map_err(|error| unusable(&error))?, key))
 }
 
@@ -103,7 +106,11 @@ fn tell(address: SocketAddr, key: Option<&str>) -> anyhow::Result<()> {
     stdout::write(text.as_bytes())
 }
 
-fn options(config: &Config, running: &Arc<Running>, seed: signing::Seed) -> Options {
+fn options(
+    config: &Config,
+    (running, pacing): (&Arc<Running>, &Pacing),
+    seed: signing::Seed,
+) -> Options {
     let sealing = running.clone();
     let SignIn { registration, access, session, .. } = config.sign_in;
     let newcomers = registration.then(|| config.sign_in.newcomer());
@@ -113,7 +120,7 @@ fn options(config: &Config, running: &Arc<Running>, seed: signing::Seed) -> Opti
         keys: running.keys().clone(),
         accounts: running.accounts().clone(),
         sign_in: genie_edge::SignIn { newcomers, seed, access, session },
-        paces: Arc::new(MemoryPaces::by(Arc::new(SystemClock))),
+        paces: pacing.paces.clone(),
         attempts: running.attempts().clone(),
         documents: running.documents().clone(),
         read: statement,
@@ -128,6 +135,7 @@ fn options(config: &Config, running: &Arc<Running>, seed: signing::Seed) -> Opti
                 Some(Location::Postgres(_)) => "postgres",
             },
             transport: "in_process",
+            limits: pacing.place,
             disclosure: config.disclosure.clone(),
         },
         clock: Arc::new(SystemClock),

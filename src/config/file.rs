@@ -15,6 +15,7 @@ use genie_core::label::Classification;
 use tracing_subscriber::EnvFilter;
 
 use super::prices::PricesTable;
+use super::redis::RedisTable;
 use super::sign_in::SignInTable;
 use super::{Config, Http, LogFormat, SealingKey, duration};
 use crate::storage::Storage;
@@ -48,6 +49,8 @@ pub(super) struct File {
     pub(super) http: HttpTable,
     #[serde(default)]
     pub(super) telemetry: TelemetryTable,
+    #[serde(default)]
+    pub(super) redis: RedisTable,
     #[serde(default)]
     pub(super) sign_in: SignInTable,
     #[serde(default)]
@@ -143,6 +146,7 @@ impl File {
         self.http.apply(&mut config.http);
         set(&mut config.telemetry.otlp_endpoint, self.telemetry.otlp_endpoint);
         set(&mut config.telemetry.service_name, self.telemetry.service_name);
+        self.redis.apply(&mut config.redis);
         self.sign_in.apply(&mut config.sign_in);
         self.prices.apply(&mut config.prices);
     }

@@ -13,6 +13,7 @@ mod edges;
 mod endings;
 mod everything;
 mod hostile;
+mod limits;
 mod policies;
 mod proxy;
 mod remote;

@@ -10,8 +10,8 @@ fn whoever_has_a_key_learns_what_runs_here() {
     let system = server.get("/v1/system", &user).json();
     assert_eq!(system["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(
-        (&system["storage"], &system["transport"]),
-        (&"sqlite".into(), &"in_process".into())
+        (&system["storage"], &system["transport"], &system["limits"]),
+        (&"sqlite".into(), &"in_process".into(), &"in_process".into())
     );
     assert!(system["disclosure"].as_str().unwrap().contains("automated"), "{system:#}");
     assert_eq!(system["policy_set"].as_str().unwrap().len(), 12);

@@ -183,6 +183,7 @@ impl Desk {
             about: About {
                 storage: "memory",
                 transport: "in_process",
+                limits: "in_process",
                 disclosure: "A test answers.".to_owned(),
             },
             budgets: budgets.clone(),

@@ -318,8 +318,9 @@ impl From<genie_core::identity::Error> for Problem {
 }
 
 impl From<genie_core::pace::Error> for Problem {
-    fn from(error: genie_core::pace::Error) -> Self {
-        Self::unavailable(&error)
+    fn from(_: genie_core::pace::Error) -> Self {
+        // Whoever counts has said so, once for all requests.
+        Self::later("uncounted", "requests cannot be counted now, and pass only if they are", 1)
     }
 }
 
@@ -401,10 +402,10 @@ pub(crate) fn of_outcome(outcome: &Outcome, run: RunId) -> Option<Problem> {
 }
 
 fn of_failure(cause: &Failure) -> Problem {
-    let status = match cause {
     if let Failure::BudgetExhausted { .. } = cause {
         return Problem::unpaid(cause.to_string());
     }
+    let status = match cause {
         Failure::Denied(_) | Failure::Rejected { .. } => StatusCode::FORBIDDEN,
         Failure::ApprovalExpired { .. } => StatusCode::GONE,
         // The agent, or a schema or bound, does not take what it was given.

@@ -5,26 +5,39 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use genie_core::pace::Outage;
 use serde_json::json;
 
 use crate::body;
 use crate::edge::Edge;
+use crate::pace::CALLERS;
 
 /// `GET /health`: the process lives.
 pub(crate) async fn health() -> Response {
     body::json(&json!({ "status": "ok" }))
 }
 
-/// `GET /ready`: whether it can take requests.
+/// How counting requests goes, by the rules that every caller is counted by.
+fn limits(edge: &Edge) -> &'static str {
+    let outages = CALLERS.map(|rule| edge.options.paces.outage(rule));
+    if outages.contains(&Some(Outage::Closed)) {
+        return "unavailable";
+    }
+    if outages == [None; CALLERS.len()] { "ok" } else { "degraded" }
+}
+
+/// `GET /ready`: whether it can take requests. Where limits are degraded, it can.
 pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let database = edge.options.keys.has_admin(edge.now()).await.is_ok();
     let journal = edge.kernel().journal().has_room();
     let drains = edge.is_draining();
-    let is_ready = database && journal && !drains;
+    let limits = limits(&edge);
+    let is_ready = database && journal && !drains && limits != "unavailable";
     let mut response = body::json(&json!({
-        "status": if is_ready { "ready" } else { "degraded" },
+        "status": if is_ready && limits == "ok" { "ready" } else { "degraded" },
         "checks": {
             "database": if database { "ok" } else { "unavailable" },
+            "limits": limits,
             "journal": if journal { "ok" } else { "behind" },
             "shutdown": if drains { "draining" } else { "ok" },
         },

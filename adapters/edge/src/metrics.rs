@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 
 use genie_core::figures::{WAIT_STEPS_US, Waits};
+use genie_core::pace::Missed;
 
 use crate::edge::Edge;
 
@@ -119,6 +120,9 @@ pub(crate) async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
     by(&mut text, "genie_runs_ended_total", "outcome", &figures.runs_ended());
     by(&mut text, "genie_verdicts_total", "decision", &figures.verdicts());
     by(&mut text, "genie_requests_refused_total", "limit", &figures.requests_refused());
+    let Missed { closed, open, local } = edge.options.paces.missed();
+    let missed = [("closed", closed), ("open", open), ("local", local)];
+    by(&mut text, "genie_limits_missed_total", "outage", &missed);
     let policies: Vec<(&str, u64)> =
         kernel.policies().list().map(|(id, _, _, hits)| (id, hits)).collect();
     by(&mut text, "genie_policy_hits_total", "policy", &policies);

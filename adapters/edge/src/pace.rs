@@ -16,6 +16,9 @@ use crate::error::Problem;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
+/// The rules that every caller's requests are counted by.
+pub(crate) const CALLERS: [&str; 2] = ["user", "tenant"];
+
 /// At most `quota` requests a minute, for whoever is meant.
 pub(crate) fn minute(rule: &'static str, whom: String, quota: u32) -> Claim {
     Claim { rule, whom, quota, span: Span::Flow(Duration::from_mins(1)) }
@@ -72,9 +75,6 @@ pub(crate) async fn paced(
     Ok(response)
 }
 
-/// Whole seconds, rounded up.
-pub(crate) fn seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 /// How one more request of a caller stands, which is counted if there is room for it.
 pub(crate) struct Another {
     standings: Vec<Standing>,
@@ -106,9 +106,15 @@ fn refusal(standings: &[Standing]) -> Option<Problem> {
     longest.map(|(wait, rule)| Problem::too_fast(rule, seconds(wait)))
 }
 
+/// Whole seconds, rounded up.
+pub(crate) fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 fn tell(standings: &[Standing], headers: &mut HeaderMap) {
+    if standings.is_empty() {
+        return;
+    }
     let list = |item: &dyn Fn(&Standing) -> String| {
         standings.iter().map(item).collect::<Vec<_>>().join(", ")
     };

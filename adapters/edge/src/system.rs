@@ -17,6 +17,8 @@ pub struct About {
     pub storage: &'static str,
     /// What carries messages between processes: `in_process`.
     pub transport: &'static str,
+    /// Where requests are counted: `in_process` or `redis`.
+    pub limits: &'static str,
     /// What users are told about what answers them.
     pub disclosure: String,
 }
@@ -27,7 +29,7 @@ pub(crate) async fn system(State(edge): State<Arc<Edge>>) -> Result<Response, Pr
         Some(evidence) => evidence.keys().await?,
         None => Vec::new(),
     };
-    let About { storage, transport, disclosure } = &edge.options.about;
+    let About { storage, transport, limits, disclosure } = &edge.options.about;
     Ok(body::json(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": edge.started_at,
@@ -36,6 +38,7 @@ pub(crate) async fn system(State(edge): State<Arc<Edge>>) -> Result<Response, Pr
         "checkpoint_keys": keys,
         "storage": storage,
         "transport": transport,
+        "limits": limits,
         "disclosure": disclosure,
     })))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Claim, Error, Mark, Paces, Standing};
+use super::{Claim, Error, Mark, Missed, Outage, Paces, Standing};
 use crate::async_trait;
 use crate::clock::{Clock, Timestamp};
 use crate::limits::PACES_MAX;
@@ -67,6 +67,14 @@ impl Paces for MemoryPaces {
         let standings =
             standings.map(|((claim, key), (fits, _))| claim.standing(mark(&kept, key), now, *fits));
         Ok(standings.collect())
+    }
+
+    fn outage(&self, _: &str) -> Option<Outage> {
+        None
+    }
+
+    fn missed(&self) -> Missed {
+        Missed::default()
     }
 }
 

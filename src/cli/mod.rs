@@ -159,7 +159,7 @@ enum Command {
     ///
     /// The key that their data is sealed with is deleted. Refused while runs of theirs go on.
     Erase(erase::Args),
-    /// Show and rotate the keys that personal data is sealed with.
+    /// Show and rotate the keys that personal data is sealed with, and rotate those of tokens.
     Keys(keys::Args),
     /// Bring the tables of the database up to date, and see what they hold.
     Db(db::Args),

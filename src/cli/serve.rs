@@ -11,7 +11,7 @@ use genie_agents::{assistant, finance};
 use genie_core::clock::Clock;
 use genie_core::label::{Classification, Label};
 use genie_core::{Agent, Ask};
-use genie_edge::{About, Options, Question, Read, Requested, Server};
+use genie_edge::{About, Options, Question, Read, Requested, Seeds, Server};
 
 use genie_store::Location;
 use serde_json::json;
@@ -81,13 +81,22 @@ async fn started(
     address: SocketAddr,
 ) -> anyhow::Result<(Server, Option<String>)> {
     let unusable = |error: &dyn std::fmt::Display| Complaint::usage(error.to_string());
-    let seed = match config.tokens_key() {
-        Some(file) => signing::load_or_make(&file, &SystemIds).map_err(|error| unusable(&error))?,
-        None => signing::made(&SystemIds),
-    };
+    let seeds = seeds(config).map_err(|error| unusable(&error))?;
     let key = first_key(running).await?;
-    let started = genie_edge::start(options(config, (running, pacing), seed), address).await;
+    let started = genie_edge::start(options(config, (running, pacing), seeds), address).await;
     Ok((started.map_err(|error| unusable(&error))?, key))
+}
+
+/// The keys that sign tokens, to be read again whenever they may have been rotated.
+fn seeds(config: &Config) -> Result<Seeds, signing::Error> {
+    let Some(file) = config.tokens_key() else {
+        let only = vec![signing::made(&SystemIds)];
+        return Ok(Arc::new(move || Ok(only.clone())));
+    };
+    signing::load_or_make(&file, (&SystemIds, SystemClock.now()))?;
+    Ok(Arc::new(move || {
+        signing::seeds(&file, SystemClock.now()).map_err(|error| error.to_string())
+    }))
 }
 
 /// Makes a key if nobody could make any over HTTP.
@@ -106,11 +115,7 @@ fn tell(address: SocketAddr, key: Option<&str>) -> anyhow::Result<()> {
     stdout::write(text.as_bytes())
 }
 
-fn options(
-    config: &Config,
-    (running, pacing): (&Arc<Running>, &Pacing),
-    seed: signing::Seed,
-) -> Options {
+fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: Seeds) -> Options {
     let sealing = running.clone();
     let SignIn { registration, access, session, .. } = config.sign_in;
     let newcomers = registration.then(|| config.sign_in.newcomer());
@@ -119,7 +124,7 @@ fn options(
         admit: Arc::new(move |identity| sealing.admit(identity)),
         keys: running.keys().clone(),
         accounts: running.accounts().clone(),
-        sign_in: genie_edge::SignIn { newcomers, seed, access, session },
+        sign_in: genie_edge::SignIn { newcomers, seeds, access, session },
         paces: pacing.paces.clone(),
         attempts: running.attempts().clone(),
         documents: running.documents().clone(),

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::serving::{Place, Reply, Request, Serving, call, question};
-use crate::program::command_in;
+use crate::program::{command_in, genie_in};
 
 const EMAIL: &str = "asha@example.com";
 const PASSWORD: &str = "correct horse battery staple";
@@ -202,4 +203,53 @@ fn a_key_has_so_many_requests_a_minute_and_a_day() {
     assert_eq!(server.get("/v1/auth/me", server.key()).status, 200);
     let none = json!({ "name": "none", "rate_limit_per_day": 0 });
     assert_eq!(server.post("/v1/auth/tokens", server.key(), none).status, 422);
+}
+
+/// The header of an access token, which names its key.
+fn header(session: &Value) -> &str {
+    text(session, "access_token").split('.').next().unwrap()
+}
+
+#[test]
+fn a_new_key_signs_while_tokens_of_the_former_one_are_good_unless_it_is_forgotten() {
+    let place = Place::new();
+    let many = "[http]\nsign_ins_per_minute_max = 1_000\naddress_sign_ins_per_minute_max = 1_000\n";
+    let server = place.start_with(many);
+    assert_eq!(register(&server).status, 201);
+    let before = login(&server);
+    let (access, refresh) = (text(&before, "access_token"), text(&before, "refresh_token"));
+    let me = |token: &str| server.get("/v1/auth/me", token);
+    let rotate = |more: &[&str]| {
+        let ended = genie_in(&place.data(), &[&["keys", "rotate-tokens", "--json"], more].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.json()
+    };
+    let rotated = rotate(&[]);
+    assert!(rotated["former_good_until"].is_string(), "{rotated}");
+    let patience = Instant::now() + Duration::from_mins(1);
+    let mut newer = login(&server);
+    while header(&newer) == header(&before) {
+        assert!(Instant::now() < patience, "the server signs with the former key");
+        // An account has so many sessions at once, and the first ones are still needed.
+        std::thread::sleep(Duration::from_millis(250));
+        newer = login(&server);
+    }
+    assert_eq!(me(text(&newer, "access_token")).status, 200);
+    assert_eq!(me(access).status, 200, "the former key reads its tokens");
+    let renewed = server.post("/v1/auth/refresh", "", json!({ "refresh_token": refresh }));
+    assert_eq!(header(&renewed.json()), header(&newer));
+
+    let last = rotate(&["--forget"]);
+    assert!(last["former_good_until"].is_null() && last["key"] != rotated["key"], "{last}");
+    while me(text(&newer, "access_token")).status == 200 {
+        assert!(Instant::now() < patience, "a forgotten key opens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(me(access).code(), "invalid_token");
+    let again = login(&server);
+    assert!(header(&again) != header(&newer) && header(&again) != header(&before));
+    // Another process over the same file goes on with it.
+    drop(server);
+    let server = place.start();
+    assert_eq!(server.get("/v1/auth/me", text(&again, "access_token")).status, 200);
 }

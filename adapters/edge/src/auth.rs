@@ -127,7 +127,7 @@ async fn by_key(edge: &Edge, credential: &Credential) -> Result<Caller, Problem>
 
 async fn by_token(edge: &Edge, text: &str) -> Result<Caller, Problem> {
     let now = edge.now();
-    let claims = edge.tokens.read(Use::Access, text, now)?;
+    let claims = edge.tokens.claims(&edge.tasks, (Use::Access, text), now).await?;
     let found = edge.options.accounts.session(claims.sid).await?;
     let found =
         found.filter(|(session, account)| session.is_good(now) && account.disabled_at.is_none());

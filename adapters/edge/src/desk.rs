@@ -172,7 +172,7 @@ impl Desk {
             accounts: accounts.clone(),
             sign_in: SignIn {
                 newcomers: Some(rights("acme", &["user"])),
-                seed: Zeroizing::new([7; 32]),
+                seeds: Arc::new(|| Ok(vec![Zeroizing::new([7; 32])])),
                 access: Duration::from_mins(15),
                 session: Duration::from_hours(24),
             },

@@ -19,7 +19,6 @@ use genie_core::principal::{Identity, Principal};
 use genie_core::tasks::Tasks;
 use genie_core::{Ask, Kernel};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use crate::ask::Question;
 use crate::audit::Turn;
@@ -32,7 +31,7 @@ use crate::remembered::Remembered;
 use crate::retry;
 use crate::system::About;
 use crate::throughput::{self, Throughput};
-use crate::tokens::Tokens;
+use crate::tokens::{self, Seeds, Tokens};
 use crate::tools::Requested;
 
 /// The bounds of the edge.
@@ -68,8 +67,8 @@ pub struct Limits {
 pub struct SignIn {
     /// The tenant and rights of those who register; `None` if nobody may.
     pub newcomers: Option<Identity>,
-    /// The seed of the Ed25519 key that tokens are signed with.
-    pub seed: Zeroizing<[u8; 32]>,
+    /// The keys that tokens are signed with.
+    pub seeds: Seeds,
     /// How long an access token opens routes.
     pub access: Duration,
     /// How long a session lasts, however often it is renewed.
@@ -128,7 +127,7 @@ pub(crate) struct Edge {
     pub(crate) hub: Hub,
     pub(crate) counters: Counters,
     pub(crate) passwords: Passwords,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) tasks: Tasks,
     /// Streams end when this is cancelled.
     pub(crate) closing: CancellationToken,
@@ -143,7 +142,7 @@ impl Edge {
         options.keys = Arc::new(Remembered::over(options.keys));
         let tasks = Tasks::default();
         let hub = Hub::start(&options.kernel, &tasks);
-        let tokens = Tokens::new(&options.sign_in.seed);
+        let tokens = Arc::new(Tokens::new(options.sign_in.seeds.clone()));
         let edge = Arc::new(Self {
             started_at: options.clock.now(),
             verifying: Turn::default(),
@@ -159,6 +158,7 @@ impl Edge {
         });
         edge.tasks.spawn(retry::forget(edge.clone()));
         edge.tasks.spawn(throughput::watch(edge.clone()));
+        edge.tasks.spawn(tokens::watch(edge.tokens.clone(), edge.tasks.clone()));
         edge
     }
 

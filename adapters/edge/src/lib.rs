@@ -64,4 +64,5 @@ pub use money::Currency;
 pub use newcomer::{Newcomer, NotMade, normal, set_password};
 pub use server::{Server, StartError, start};
 pub use system::About;
+pub use tokens::{Seed, Seeds, key_id};
 pub use tools::Requested;

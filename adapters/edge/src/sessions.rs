@@ -215,7 +215,7 @@ pub(crate) async fn refresh(
 
 async fn refreshed(edge: &Edge, token: &str) -> Result<Response, Problem> {
     let now = edge.now();
-    let claims = edge.tokens.read(Use::Refresh, token, now)?;
+    let claims = edge.tokens.claims(&edge.tasks, (Use::Refresh, token), now).await?;
     let found = edge.options.accounts.session(claims.sid).await?;
     let found = found.filter(|(session, account)| {
         session.is_good(now) && account.disabled_at.is_none() && session.account == account.id
@@ -251,7 +251,9 @@ pub(crate) async fn logout(
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Invalid => Self::unauthenticated("invalid_token", "this is no good token"),
+            Refusal::Invalid | Refusal::UnknownKey => {
+                Self::unauthenticated("invalid_token", "this is no good token")
+            }
             Refusal::Expired => {
                 Self::unauthenticated("expired_token", "the token has expired; refresh it")
             }

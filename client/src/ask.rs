@@ -2,6 +2,7 @@
 
 use genie_core::approval::ApprovalId;
 use genie_core::clock::Timestamp;
+use genie_core::document::DocumentId;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use serde::Deserialize;
@@ -11,13 +12,22 @@ use crate::client::{Client, EVENTS, Request, read};
 use crate::error::Error;
 use crate::events::Events;
 
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// The text of a bank's CSV file.
+    Text(String),
+    /// A document that was sent before, by whoever asks.
+    Document(DocumentId),
+}
+
 /// A question about a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The question.
     pub question: String,
-    /// The text of a bank's CSV file.
-    pub statement: String,
+    /// What it is about.
+    pub statement: Statement,
     /// The agent to ask, if not the one that the server chooses.
     pub agent: Option<String>,
 }
@@ -26,11 +36,21 @@ impl Question {
     /// A question to the agent that the server chooses.
     #[must_use]
     pub fn new(question: &str, statement: &str) -> Self {
-        Self { question: question.to_owned(), statement: statement.to_owned(), agent: None }
+        let statement = Statement::Text(statement.to_owned());
+        Self { question: question.to_owned(), statement, agent: None }
+    }
+
+    /// A question about a document that was sent before.
+    #[must_use]
+    pub fn of_document(question: &str, id: DocumentId) -> Self {
+        Self { statement: Statement::Document(id), ..Self::new(question, "") }
     }
 
     fn body(&self) -> Value {
-        let mut body = json!({ "question": self.question, "statement": self.statement });
+        let mut body = match &self.statement {
+            Statement::Text(text) => json!({ "question": self.question, "statement": text }),
+            Statement::Document(id) => json!({ "question": self.question, "document_id": id }),
+        };
         if let Some(agent) = &self.agent {
             body["agent"] = json!(agent);
         }

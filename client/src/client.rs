@@ -132,8 +132,9 @@ impl<'a> Request<'a> {
     }
 
     /// Says behind which event to go on.
-    pub(crate) fn behind(mut self, id: Option<u64>) -> Self {
-        self.headers.extend(id.map(|id| (HeaderName::from_static("last-event-id"), id.into())));
+    pub(crate) fn behind(mut self, id: Option<&str>) -> Self {
+        let id = id.and_then(|id| HeaderValue::from_str(id).ok());
+        self.headers.extend(id.map(|id| (HeaderName::from_static("last-event-id"), id)));
         self
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use genie_core::ids::RunId;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +134,13 @@ impl Problem {
         problem.status = status;
         problem.retry_after = retry_after;
         problem
+    }
+
+    /// Reads what is said of one part of a request that did not fail as a whole.
+    pub(crate) fn of_part(error: Value, run_id: Value) -> Result<Self, serde_json::Error> {
+        let after = error["retry_after_s"].as_u64().map(Duration::from_secs);
+        let problem: Self = serde_json::from_value(error)?;
+        Ok(Self { run_id: serde_json::from_value(run_id)?, retry_after: after, ..problem })
     }
 
     /// Whether the same request may be taken a little later: the server is busy, stops, or is just

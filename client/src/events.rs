@@ -1,26 +1,20 @@
 //! The events of a run, typed, each once and in order, over as many connections as it takes.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use genie_core::ids::RunId;
 use genie_core::journal::{self, Entry};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::client::{Client, EVENTS, Request};
-use crate::error::{Error, told};
-use crate::frames::{Frame, Frames};
-use crate::pace::{self, ATTEMPTS_MAX};
-
-/// Longest silence of a stream; the server says every 15 seconds that it is alive.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+use crate::error::Error;
+use crate::feed::{Feed, Next};
+use crate::frames::Frame;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The number of its record in the journal; `None` for what is not on record, and so is not
-    /// given again after a broken connection.
+    /// The number of its record in the journal of the process that the run is in; `None` for what
+    /// is not on record, and so is not given again after a broken connection.
     pub id: Option<u64>,
     /// Its name, such as `run.started`.
     pub name: String,
@@ -31,11 +25,14 @@ pub struct Event {
 }
 
 impl Event {
-    fn read(frame: Frame) -> Result<Self, Error> {
+    pub(crate) fn read(frame: Frame) -> Result<Self, Error> {
         let data: Value =
             serde_json::from_str(&frame.data).map_err(|error| Error::unreadable(&error))?;
-        let entry = frame.id.and_then(|_| journal::entry_shown(&data).ok()).map(Box::new);
-        Ok(Self { id: frame.id, name: frame.name, data, entry })
+        // Among the events of all runs, the number of the chain may stand before it.
+        let number = |id: &str| id.rsplit('-').next().and_then(|number| number.parse().ok());
+        let id: Option<u64> = frame.id.as_deref().and_then(number);
+        let entry = id.and_then(|_| journal::entry_shown(&data).ok()).map(Box::new);
+        Ok(Self { id, name: frame.name, data, entry })
     }
 
     /// Whether the run has ended with it.
@@ -72,33 +69,21 @@ pub struct Events {
     client: Client,
     run: RunId,
     until: Until,
-    response: Option<Response>,
-    frames: Frames,
-    read: VecDeque<Frame>,
+    feed: Feed,
     last: Option<u64>,
-    /// Connections since something came.
-    attempts: u32,
     is_over: bool,
 }
 
 impl Events {
     pub(crate) fn new(client: Client, run: RunId, (last, until): (Option<u64>, Until)) -> Self {
-        Self {
-            client,
-            run,
-            until,
-            response: None,
-            frames: Frames::default(),
-            read: VecDeque::new(),
-            last,
-            attempts: 0,
-            is_over: false,
-        }
+        Self { client, run, until, feed: Feed::default(), last, is_over: false }
     }
 
     /// Goes on in an answer that has begun.
     pub(crate) fn over(client: Client, run: RunId, response: Response) -> Self {
-        Self { response: Some(response), ..Self::new(client, run, (None, Until::Halt)) }
+        let mut events = Self::new(client, run, (None, Until::Halt));
+        events.feed.connect(response);
+        events
     }
 
     /// The run.
@@ -126,38 +111,27 @@ impl Events {
     /// A server that says no, or is not reached any more.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
-            if let Some(frame) = self.read.pop_front() {
-                self.attempts = 0;
-                if let Some(event) = self.event(frame)? {
-                    return Ok(Some(event));
-                }
-                continue;
-            }
-            if self.is_over {
+            if self.is_over && self.feed.is_drained() {
                 return Ok(None);
             }
-            let Some(response) = &mut self.response else {
-                self.connect().await?;
-                continue;
-            };
-            let problem = match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
-                Ok(Ok(Some(bytes))) => match self.frames.take(&bytes) {
-                    Ok(frames) => {
-                        self.read.extend(frames);
-                        continue;
-                    }
-                    Err(_) => return Err(Error::Unreadable("an event is too long".to_owned())),
+            let problem = match self.feed.next().await? {
+                Next::Frame(frame) => match self.event(frame)? {
+                    Some(event) => return Ok(Some(event)),
+                    None => continue,
                 },
+                Next::Unconnected => {
+                    self.connect().await?;
+                    continue;
+                }
                 // All that is on record has been told, and the server says so by ending.
-                Ok(Ok(None)) if self.until == Until::Now => {
+                Next::Ended if self.until == Until::Now => {
                     self.is_over = true;
                     continue;
                 }
-                Ok(Ok(None)) => "the stream ended before the run".to_owned(),
-                Ok(Err(error)) => told(error),
-                Err(_) => format!("nothing came within {SILENCE_MAX:?}"),
+                Next::Ended => "the stream ended before the run".to_owned(),
+                Next::Broken(problem) => problem,
             };
-            self.broken(problem).await?;
+            self.feed.broken(problem, &*self.client.ids).await?;
         }
     }
 
@@ -176,27 +150,16 @@ impl Events {
         Ok(Some(event))
     }
 
-    /// Takes note that the connection is gone, and waits before the next.
-    async fn broken(&mut self, problem: String) -> Result<(), Error> {
-        (self.response, self.frames) = (None, Frames::default());
-        self.attempts += 1;
-        let attempts = self.attempts;
-        let wait = pace::wait(attempts, None, &*self.client.ids);
-        let wait = wait.filter(|_| attempts < ATTEMPTS_MAX);
-        tokio::time::sleep(wait.ok_or(Error::Unreachable { attempts, problem })?).await;
-        Ok(())
-    }
-
     async fn connect(&mut self) -> Result<(), Error> {
         let run = self.run.to_string();
         let path = ["v1", "runs", &run, "events"];
         let follow = (self.until == Until::Now).then_some("false");
-        let request =
-            Request::get(&path).accepting(EVENTS).behind(self.last).with("follow", follow);
-        let response = self.client.send(request).await?;
+        let last = self.last.map(|last| last.to_string());
+        let request = Request::get(&path).accepting(EVENTS).behind(last.as_deref());
+        let response = self.client.send(request.with("follow", follow)).await?;
         // Nothing is left to come.
         self.is_over = response.status() == StatusCode::NO_CONTENT;
-        self.response = Some(response);
+        self.feed.connect(response);
         Ok(())
     }
 }

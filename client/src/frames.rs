@@ -11,7 +11,7 @@ const EVENT_BYTES_MAX: usize = 64 << 20;
 /// An event as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
-    pub(crate) id: Option<u64>,
+    pub(crate) id: Option<String>,
     pub(crate) name: String,
     pub(crate) data: String,
 }
@@ -60,7 +60,7 @@ impl Frames {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "id" => self.frame.id = value.parse().ok(),
+            "id" => self.frame.id = Some(value.to_owned()),
             "event" => value.clone_into(&mut self.frame.name),
             "data" => {
                 if !self.frame.data.is_empty() {
@@ -84,10 +84,12 @@ mod tests {
         let text = ": heartbeat\n\nid: 7\nevent: run.started\ndata: {\"é\":1}\n\nretry: 1000\r\n\
                     event: progress\r\ndata: 1\r\ndata:2\r\n\r\n\
                     data: nameless\n\nid: 9\nevent: cut";
-        let frame =
-            |id, name: &str, data: &str| Frame { id, name: name.to_owned(), data: data.to_owned() };
+        let frame = |id: Option<&str>, name: &str, data: &str| {
+            let (name, data) = (name.to_owned(), data.to_owned());
+            Frame { id: id.map(str::to_owned), name, data }
+        };
         let expected =
-            [frame(Some(7), "run.started", "{\"é\":1}"), frame(None, "progress", "1\n2")];
+            [frame(Some("7"), "run.started", "{\"é\":1}"), frame(None, "progress", "1\n2")];
         for size in 1..=text.len() {
             let mut frames = Frames::default();
             let pieces = text.as_bytes().chunks(size);

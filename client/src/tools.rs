@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ask::Halt;
 use crate::client::{Client, Request};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::page::Page;
 
 /// A tool that this token may call.
@@ -43,6 +43,13 @@ pub struct ToolCall {
     pub arguments: Value,
 }
 
+impl ToolCall {
+    fn body(&self) -> Value {
+        let function = json!({ "name": self.tool, "arguments": self.arguments });
+        json!({ "id": self.id, "type": "function", "function": function })
+    }
+}
+
 /// What a tool gave.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ToolAnswer {
@@ -71,8 +78,37 @@ impl Client {
     /// # Errors
     /// [`Error::Problem`] with the code of what went wrong, such as `bad_arguments`.
     pub async fn execute(&self, call: &ToolCall) -> Result<Halt<ToolAnswer>, Error> {
-        let function = json!({ "name": call.tool, "arguments": call.arguments });
-        let body = json!({ "id": call.id, "type": "function", "function": function });
+        let body = call.body();
         self.halt(Request::post(&["v1", "tools", "execute"], Some(&body)).keyed(&*self.ids)).await
     }
+
+    /// Calls tools at once, 1 to 32 of them with ids that differ, each once however often it has to
+    /// be sent; gives what becomes of each, in their order. One that fails is in nobody's way.
+    ///
+    /// # Errors
+    /// A batch that makes no sense as a whole, or a server that is not reached.
+    pub async fn execute_all(&self, calls: &[ToolCall]) -> Result<Vec<Called>, Error> {
+        let calls: Vec<Value> = calls.iter().map(ToolCall::body).collect();
+        let body = json!({ "calls": calls });
+        let request = Request::post(&["v1", "tools", "batch"], Some(&body)).keyed(&*self.ids);
+        let results: Results = self.json(request).await?;
+        results.results.into_iter().map(called).collect()
+    }
+}
+
+/// What became of a call of a batch.
+pub type Called = Result<Halt<ToolAnswer>, Problem>;
+
+/// The answer to a batch.
+#[derive(Deserialize)]
+struct Results {
+    results: Vec<Value>,
+}
+
+fn called(mut result: Value) -> Result<Called, Error> {
+    let Some(error) = result.get_mut("error").map(Value::take) else {
+        return Halt::read(result).map(Ok);
+    };
+    let read = Problem::of_part(error, result["run_id"].take());
+    read.map(Err).map_err(|error| Error::unreadable(&error))
 }

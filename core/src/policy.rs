@@ -210,7 +210,7 @@ impl Verdict {
 }
 
 /// What one policy of the chain said, for an explanation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explained {
     /// The policy.
     pub policy: String,

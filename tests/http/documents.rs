@@ -8,7 +8,7 @@ use super::serving::{Place, Reply, STATEMENT, Serving, call};
 use crate::program::genie_in;
 
 /// Sends a file as it is, under a type that says nothing.
-fn send(server: &Serving, key: &str, content: &[u8]) -> Reply {
+pub(super) fn send(server: &Serving, key: &str, content: &[u8]) -> Reply {
     let head = format!(
         "POST /v1/documents HTTP/1.0\r\nauthorization: Bearer {key}\r\ncontent-type: image/png\r\n\
          content-length: {}\r\n\r\n",

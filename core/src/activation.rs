@@ -124,9 +124,7 @@ impl Activation {
             let data = json!({ "agent": &*entry.id, "message_id": delivery.message.id() });
             self.run.shared.taps.ephemeral(self.run.id, "agent.started", data);
         }
-        if !private.seen.covers(delivery.message.label()) {
-            private.seen = Arc::new(private.seen.join(delivery.message.label()));
-        }
+        private.seen = Label::joined(&private.seen, &delivery.message.message().label);
         let mut context = Context::new(Scene {
             run: self.run.clone(),
             slot: self.slot,

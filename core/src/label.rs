@@ -4,6 +4,7 @@
 //! never less protected than its inputs. Deciding what a label permits is the policies' business.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -109,6 +110,17 @@ impl Label {
         self.classification >= other.classification
             && other.categories.is_subset(&self.categories)
             && other.regions.is_subset(&self.regions)
+    }
+
+    /// The join of two labels, shared if it is one of them: most messages of a run have the same.
+    pub(crate) fn joined(one: &Arc<Self>, other: &Arc<Self>) -> Arc<Self> {
+        if one.covers(other) {
+            one.clone()
+        } else if other.covers(one) {
+            other.clone()
+        } else {
+            Arc::new(one.join(other))
+        }
     }
 
     /// The least label that covers both: the highest classification, every category, every region.

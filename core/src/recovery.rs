@@ -20,7 +20,6 @@ use crate::ids::{MessageId, RunId};
 use crate::journal::steps::Pattern;
 use crate::journal::{Entry, Record};
 use crate::kernel::Shared;
-use crate::label::Label;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::policy;
@@ -398,9 +397,4 @@ impl History {
             }
         }
     }
-}
-
-/// The join of two labels, shared if one covers the other.
-pub(crate) fn joined(one: &Arc<Label>, other: &Arc<Label>) -> Arc<Label> {
-    if one.covers(other) { one.clone() } else { Arc::new(one.join(other)) }
 }

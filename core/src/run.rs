@@ -32,7 +32,6 @@ use crate::kernel::Shared;
 use crate::label::Label;
 use crate::outcome::Outcome;
 use crate::principal::Principal;
-use crate::recovery::joined;
 
 pub(crate) use waiting::{Wait, WaitFor, Waited};
 
@@ -435,7 +434,7 @@ impl State {
     pub(crate) fn saw(&mut self, slot_id: SlotId, label: &Arc<Label>) {
         let slot = &mut self.slots[slot_id.0];
         slot.seen = Some(match &slot.seen {
-            Some(seen) => joined(seen, label),
+            Some(seen) => Label::joined(seen, label),
             None => label.clone(),
         });
     }

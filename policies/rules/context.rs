@@ -19,26 +19,35 @@ use crate::payload;
 
 use super::schema::MESSAGE;
 
-/// The parts of a message that cost most to convert, and whether a condition names them.
+/// What a condition can see of a message.
+const FIELDS: [&str; 8] = ["kind", "from", "to", "payload", "label", "principal", "bytes", "hops"];
+
+/// Which of [`FIELDS`] a condition names, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parts {
-    label: bool,
-    principal: bool,
-}
+pub(super) struct Parts(u8);
 
 impl Parts {
-    /// What this condition may look at. A part that it does not name is left out, so that a
+    /// What this condition may look at. A field that it does not name is left out, so that a
     /// condition which gets at it in some other way fails, and denies.
     pub(super) fn of(condition: &str) -> Self {
-        Self { label: condition.contains("label"), principal: condition.contains("principal") }
+        let named = FIELDS.iter().enumerate().filter(|(_, field)| condition.contains(**field));
+        Self(named.fold(0, |bits, (at, _)| bits | 1 << at))
     }
 
     fn covers(self, other: Self) -> bool {
-        (self.label || !other.label) && (self.principal || !other.principal)
+        self.and(other) == self
     }
 
     fn and(self, other: Self) -> Self {
-        Self { label: self.label || other.label, principal: self.principal || other.principal }
+        Self(self.0 | other.0)
+    }
+
+    fn fields(self) -> impl Iterator<Item = &'static str> {
+        FIELDS
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| self.0 >> at & 1 == 1)
+            .map(|(_, field)| field)
     }
 }
 
@@ -90,17 +99,25 @@ fn is_same(one: &Message, two: &Message) -> bool {
 }
 
 fn value(message: &Message, parts: Parts) -> Result<Value, PolicyError> {
+    let mut fields = HashMap::with_capacity(FIELDS.len());
+    for field in parts.fields() {
+        fields.insert(Key::from(field), part(message, field)?);
+    }
+    Ok(Value::from(fields))
+}
+
+fn part(message: &Message, field: &str) -> Result<Value, PolicyError> {
     let count = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    Ok(map([
-        ("kind", message.kind().into()),
-        ("from", message.from().into()),
-        ("to", message.to().into()),
-        ("payload", json(payload::value(message)?)),
-        ("label", if parts.label { label(message.label()) } else { Value::Null }),
-        ("principal", if parts.principal { principal(message.principal()) } else { Value::Null }),
-        ("bytes", count(message.payload().text().len())),
-        ("hops", Value::Int(i64::from(message.hops()))),
-    ]))
+    Ok(match field {
+        "kind" => message.kind().into(),
+        "from" => message.from().into(),
+        "to" => message.to().into(),
+        "payload" => json(payload::value(message)?),
+        "label" => label(message.label()),
+        "principal" => principal(message.principal()),
+        "bytes" => count(message.payload().text().len()),
+        _ => Value::Int(i64::from(message.hops())),
+    })
 }
 
 fn label(label: &Label) -> Value {

@@ -42,7 +42,27 @@ impl fmt::Display for Day {
 
 impl From<Day> for String {
     fn from(day: Day) -> Self {
-        day.to_string()
+        let (year, month, number) = day.0.to_calendar_date();
+        let Some(year) = u32::try_from(year).ok().filter(|year| *year <= 9_999) else {
+            return day.to_string();
+        };
+        // Days stand in most messages about a statement, and the formatter takes far longer.
+        let mut text = Self::with_capacity("2026-01-31".len());
+        put(&mut text, year, 1_000);
+        text.push('-');
+        put(&mut text, u32::from(u8::from(month)), 10);
+        text.push('-');
+        put(&mut text, u32::from(number), 10);
+        text
+    }
+}
+
+/// Writes the digits of `value`, the one for `place` first.
+fn put(text: &mut String, value: u32, mut place: u32) {
+    while place > 0 {
+        let digit = value / place % 10;
+        text.push(char::from_digit(digit, 10).unwrap_or('0'));
+        place /= 10;
     }
 }
 
@@ -160,6 +180,18 @@ mod tests {
         assert_eq!(json, "\"2026-01-31\"");
         assert_eq!(serde_json::from_str::<Day>(&json).unwrap(), day);
         assert!(serde_json::from_str::<Day>("\"31/01/2026\"").is_err());
+    }
+
+    #[test]
+    fn the_text_of_a_day_is_the_same_however_it_is_written() {
+        let check = |day: Date| assert_eq!(String::from(Day(day)), Day(day).to_string());
+        for day in [date!(0000 - 01 - 01), date!(0987 - 10 - 09), date!(9999 - 12 - 31)] {
+            check(day);
+        }
+        check(date!(-0044 - 03 - 15));
+        for ordinal in 1..=366 {
+            check(Date::from_ordinal_date(2024, ordinal).unwrap());
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Context {
             answered
         };
         let reply = answered?;
-        self.see(reply.message().label.clone());
+        self.see(&reply.message().label);
         Ok(reply.decode()?)
     }
 
@@ -138,7 +138,7 @@ impl Context {
             arrived.into_iter().map(|id| self.recalled_message(id)).collect();
         Some(arrived.and_then(|arrived| {
             for message in &arrived {
-                self.see(message.message().label.clone());
+                self.see(&message.message().label);
             }
             gather.close(Gathered { arrived, missing })
         }))

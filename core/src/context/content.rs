@@ -100,7 +100,7 @@ impl Context {
             let reason = format!("it is not cleared for the content `{}`", blob.sha256);
             return Err(Failure::Failed { agent: self.entry().id.clone(), reason });
         }
-        self.see(stored.label.clone());
+        self.see(&stored.label);
         Ok(stored)
     }
 

@@ -129,7 +129,7 @@ impl Context {
         gathered: Gathered,
     ) -> Result<Gathered, Failure> {
         for message in &gathered.arrived {
-            self.see(message.message().label.clone());
+            self.see(&message.message().label);
         }
         self.record(Call::Gather {
             arrived: gathered.arrived.iter().map(|message| message.id()).collect(),

@@ -310,12 +310,8 @@ impl Context {
     }
 
     /// Takes on a label: what is sent from now on is at least as protected.
-    fn see(&mut self, label: Arc<Label>) {
-        if label.covers(&self.seen) {
-            self.seen = label;
-        } else if !self.seen.covers(&label) {
-            self.seen = Arc::new(self.seen.join(&label));
-        }
+    fn see(&mut self, label: &Arc<Label>) {
+        self.seen = Label::joined(&self.seen, label);
     }
 
     fn record(&mut self, call: Call) -> Result<(), Failure> {

@@ -292,7 +292,7 @@ impl Context {
     }
 
     fn output(&mut self, message: &Governed) -> Result<Value, Failure> {
-        self.see(message.message().label.clone());
+        self.see(&message.message().label);
         Ok(message.decode::<ToolResult>()?.output)
     }
 

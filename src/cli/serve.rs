@@ -37,7 +37,17 @@ pub(crate) fn main(
     config: &Config,
     agents: &'static [&'static dyn Agent],
 ) -> anyhow::Result<ExitCode> {
+    #[cfg(target_os = "linux")]
+    small_pages();
     stored::block_on(serve(args, config, agents))
+}
+
+/// Has memory counted in small pages: in huge ones of 2 MiB, of which each thread has some, an idle
+/// server is 14 MB larger.
+#[cfg(target_os = "linux")]
+fn small_pages() {
+    // A kernel that has no huge pages knows nothing of it.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 async fn serve(

@@ -327,7 +327,9 @@ impl Connected {
         let queue = Arc::new(Queue::new(head, options.queue_bytes_max, ahead));
         let sink = match &self.way {
             Way::File(pool, directory) => {
-                Sink::Sqlite(Box::new(SqliteSink::new(pool.clone(), owner, directory.clone())))
+                let sink = SqliteSink::new(pool.clone(), owner, directory.clone());
+                tasks.spawn(sqlite::copy(sqlite::file(directory), sink.long_log()));
+                Sink::Sqlite(Box::new(sink))
             }
             Way::Server(pool, server) => {
                 let lease = (options.lease, options.heartbeat);

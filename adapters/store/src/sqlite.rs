@@ -1,6 +1,7 @@
 //! SQLite: one file in a directory that one process owns, written in WAL mode, synced on commit.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use genie_core::journal::chain::{Hash, Head};
@@ -12,6 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::{Sqlite, Transaction};
+use tokio::sync::Notify;
 
 use crate::group::Group;
 use crate::pool::{Db, Owner, Pools};
@@ -21,10 +23,13 @@ use crate::writer::{ADVANCE, Fault, HEAD, Refused, Written};
 
 mod insert;
 mod lock;
+mod log;
 mod whole;
 
 use insert::Inserts;
 pub(crate) use lock::{Held, Locked, lock};
+use log::Log;
+pub(crate) use log::copy;
 use whole::{Bounds, Wholes};
 
 /// The database within its directory.
@@ -39,8 +44,8 @@ const PREPARED: usize = 256;
 const READ_AHEAD_ROWS: usize = 512;
 /// Measured with benches/journal.rs: fewer, larger pages suit rows of about a kilobyte.
 const PAGE_BYTES: u32 = 8_192;
-/// After so many pages (32 MiB) the log goes into the file: rarely enough that pages which many
-/// groups touch are copied once.
+/// After so many pages (32 MiB) the log begins anew once it is in the file: rarely enough that pages
+/// which many groups touch are copied once or twice.
 const CHECKPOINT_PAGES: &str = "4096";
 
 /// The only chain of a file.
@@ -136,17 +141,26 @@ pub(crate) struct SqliteSink {
     inserts: Inserts,
     /// The connection with the transaction that is written ahead of its commit.
     open: Option<PoolConnection<Sqlite>>,
+    log: Log,
 }
 
 impl SqliteSink {
     pub(crate) fn new(pool: SqlitePool, owner: Owner, directory: PathBuf) -> Self {
         let (wholes, inserts) = (Wholes::default(), Inserts::default());
-        Self { pool, owner, directory, wholes, inserts, open: None }
+        Self { pool, owner, directory, wholes, inserts, open: None, log: Log::default() }
+    }
+
+    /// What [`copy`] is told by.
+    pub(crate) fn long_log(&self) -> Arc<Notify> {
+        self.log.long()
     }
 
     pub(crate) async fn write(&mut self, group: &Group, sealed: &Sealed) -> Result<(), Fault> {
         match self.transact(group, sealed).await {
-            Ok(Written::All) => Ok(()),
+            Ok(Written::All) => {
+                self.log.wrote(group.bytes);
+                Ok(())
+            }
             Ok(Written::Erased) => Err(Fault::Erased),
             Ok(Written::Lost) => Err(Fault::Fenced(format!(
                 "another process took over the chain in `{}`; start this one again",
@@ -203,13 +217,16 @@ impl SqliteSink {
         };
         let bounds = Bounds { begins, commits: false };
         self.open = Some(self.part(connection, Some((part, sealed)), bounds).await?);
+        self.log.wrote(part.bytes);
         Ok(())
     }
 
     /// Writes the last part of the open transaction, if there is one, and commits it.
     pub(crate) async fn commit(&mut self, last: Option<(&Group, &Sealed)>) -> Result<(), Refused> {
         let connection = self.open.take().ok_or(Refused)?;
-        self.part(connection, last, Bounds { begins: false, commits: true }).await.map(drop)
+        self.part(connection, last, Bounds { begins: false, commits: true }).await?;
+        self.log.wrote(last.map_or(0, |(group, _)| group.bytes));
+        Ok(())
     }
 
     /// Writes a part of a transaction, or takes all of it back.

@@ -1,10 +1,12 @@
 //! What every journal does: takes records in order, gives them back, goes on after a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::{Entry, Error, Journal, Record};
+use genie_store::Location;
 use tokio::task::JoinSet;
 
 use crate::on_each_database;
@@ -155,3 +157,27 @@ on_each_database!(
     records_out_of_order_are_refused,
     who_only_looks_cannot_write,
 );
+
+/// SQLite copies the log itself only once it has grown to 32 MiB.
+#[tokio::test]
+async fn a_log_that_grows_is_copied_into_the_file_beside_the_writer() {
+    let place = Place::sqlite();
+    let Location::Sqlite(directory) = &place.location else { panic!() };
+    let file = directory.join("genie.db");
+    let store = place.own().await;
+    let before = file.metadata().unwrap().len();
+    let mut scribe = Scribe::after(store.journal.head());
+    let mut last = 0;
+    for _ in 0..12 {
+        last = scribe.append(&*store.journal, &filler(run(1), 500_000)).unwrap();
+        store.journal.durable(last).await.unwrap();
+    }
+    let copied = async {
+        while file.metadata().unwrap().len() < before + 4_000_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), copied).await.unwrap();
+    assert_eq!(store.journal.read(last - 1, 9).await.unwrap().len(), 1);
+    store.close().await.unwrap();
+}

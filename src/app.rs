@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use genie_agents::finance::domain::statement::{ParseOptions, parse};
-use genie_core::Agent;
 use genie_core::approval::{Approvals, MemoryApprovals};
 use genie_core::attempts::{Attempts, MemoryAttempts};
 use genie_core::audit::evidence::Evidence;
@@ -16,7 +15,7 @@ use genie_core::blob::{Blobs, MemoryBlobs};
 use genie_core::budget::{Budgets, MemoryBudgets};
 use genie_core::document::{Documents, MemoryDocuments};
 use genie_core::identity::accounts::Accounts;
-use genie_core::identity::{Keys, MemoryAccounts, MemoryKeys};
+use genie_core::identity::{KeyRing, MemoryAccounts, MemoryKeys};
 use genie_core::journal::Journal;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::{self, Kernel, Options};
@@ -26,6 +25,7 @@ use genie_core::replay::World;
 use genie_core::runs::{MemoryRuns, Runs};
 use genie_core::tasks::Tasks;
 use genie_core::tool::Tool;
+use genie_core::{Agent, System};
 use genie_store::{Mode, Opened};
 use genie_tools::{Calculator, ClockNow, DocumentQuery, PaymentTransfer, Row, Rows};
 
@@ -73,7 +73,7 @@ struct Ports {
     budgets: Arc<dyn Budgets>,
     attempts: Arc<dyn Attempts>,
     documents: Arc<dyn Documents>,
-    keys: Arc<dyn Keys>,
+    keys: Arc<dyn KeyRing>,
     accounts: Arc<dyn Accounts>,
     store: Option<Opened>,
 }
@@ -213,14 +213,16 @@ impl App {
         let auditor = ports.store.as_ref().and_then(|store| audit(&self.config, store, &tasks));
         let receipts = ports.store.as_ref().zip(auditor.clone());
         let receipts = receipts.map(|(store, auditor)| {
-            Arc::new(Signed { store: store.checkpoints.clone(), auditor }) as Arc<dyn Receipts>
+            Arc::new(Signed { runs: store.runs.clone(), store: store.checkpoints.clone(), auditor })
+                as Arc<dyn Receipts>
         });
         let evidence = ports.store.as_ref().zip(auditor.clone()).zip(self.config.checkpoint_key());
         let evidence = evidence.map(|((store, auditor), key)| {
             let (store, key) = (store.checkpoints.clone(), KeyFile::at(key));
             Arc::new(Shown { store, auditor, key, ids: Arc::new(SystemIds) }) as Arc<dyn Evidence>
         });
-        let spans = Spans::start(&self.config.telemetry, &kernel);
+        let system = kernel.system(&authority);
+        let spans = Spans::start(&self.config.telemetry, system.tap());
         let (spans, error) = match spans {
             Ok(spans) => (spans, None),
             Err(error) => (Spans::default(), Some(error)),
@@ -228,10 +230,10 @@ impl App {
         let spans = Mutex::new(Some(spans));
         let running = Running {
             kernel,
+            system,
             authority,
             attempts: ports.attempts,
             keys: ports.keys,
-            budgets: ports.budgets,
             accounts: ports.accounts,
             documents: ports.documents,
             receipts,
@@ -313,11 +315,11 @@ fn audit(config: &Config, store: &Opened, tasks: &Tasks) -> Option<auditor::Hand
 /// A running installation.
 pub struct Running {
     kernel: Kernel,
+    system: System,
     authority: Authority,
     attempts: Arc<dyn Attempts>,
     documents: Arc<dyn Documents>,
-    keys: Arc<dyn Keys>,
-    budgets: Arc<dyn Budgets>,
+    keys: Arc<dyn KeyRing>,
     accounts: Arc<dyn Accounts>,
     receipts: Option<Arc<dyn Receipts>>,
     evidence: Option<Arc<dyn Evidence>>,
@@ -333,6 +335,12 @@ impl Running {
     #[must_use]
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// What goes across tenants: for who runs the installation, not for who answers requests.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
     }
 
     /// Seals an identity that the caller has verified.
@@ -355,14 +363,8 @@ impl Running {
 
     /// Who may come in over a network.
     #[must_use]
-    pub fn keys(&self) -> &Arc<dyn Keys> {
+    pub fn keys(&self) -> &Arc<dyn KeyRing> {
         &self.keys
-    }
-
-    /// What keys may spend.
-    #[must_use]
-    pub fn budgets(&self) -> &Arc<dyn Budgets> {
-        &self.budgets
     }
 
     /// Who signs in with a password.
@@ -386,7 +388,7 @@ impl Running {
     /// Whether runs outlive this process.
     #[must_use]
     pub fn keeps_runs(&self) -> bool {
-        self.kernel.journal().is_durable()
+        self.system.journal().is_durable()
     }
 
     /// Lets runs end and stops. What has not ended by then is cancelled, or, if a database keeps
@@ -407,7 +409,7 @@ impl Running {
     pub async fn finish(&self) {
         if let Some(auditor) = &self.auditor {
             // What could not be written by now is not signed.
-            let durable = self.kernel.journal().durable(self.kernel.head().seq);
+            let durable = self.kernel.durable(self.kernel.head().seq);
             let _ = tokio::time::timeout(self.drain, durable).await;
             if let Err(error) = auditor.checkpoint().await {
                 tracing::error!(%error, "the end of the log is not signed");

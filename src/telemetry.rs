@@ -1,6 +1,6 @@
 //! Whether spans are sent, and by what, if this build can send any.
 
-use genie_core::Kernel;
+use genie_core::tap::Tap;
 
 use crate::config::Telemetry;
 
@@ -14,7 +14,7 @@ pub(crate) struct Spans {
 impl Spans {
     /// Begins to send spans if the settings name a collector.
     #[cfg(feature = "otlp")]
-    pub(crate) fn start(settings: &Telemetry, kernel: &Kernel) -> Result<Self, String> {
+    pub(crate) fn start(settings: &Telemetry, tap: Tap) -> Result<Self, String> {
         if settings.otlp_endpoint.is_empty() {
             return Ok(Self::default());
         }
@@ -22,13 +22,13 @@ impl Spans {
             endpoint: settings.otlp_endpoint.clone(),
             service: settings.service_name.clone(),
         };
-        let handle = genie_telemetry::start(&options, kernel).map_err(|error| error.to_string())?;
+        let handle = genie_telemetry::start(&options, tap).map_err(|error| error.to_string())?;
         Ok(Self { handle: Some(handle) })
     }
 
     /// Says that this build cannot send any if the settings name a collector.
     #[cfg(not(feature = "otlp"))]
-    pub(crate) fn start(settings: &Telemetry, _kernel: &Kernel) -> Result<Self, String> {
+    pub(crate) fn start(settings: &Telemetry, _tap: Tap) -> Result<Self, String> {
         if settings.otlp_endpoint.is_empty() {
             return Ok(Self::default());
         }

@@ -33,7 +33,7 @@ async fn ask(
     let label = Label::new(Classification::Confidential).with_region("in");
     let ask = genie_agents::finance::ask(question, SAMPLE_TEN_ROWS.into()).labelled(label);
     let outcome = running.kernel().ask(&principal, ask).await.unwrap().outcome().await;
-    let records = running.kernel().journal().read(0, usize::MAX).await.unwrap();
+    let records = running.system().journal().read(0, usize::MAX).await.unwrap();
     running.drain().await;
     (outcome, records)
 }

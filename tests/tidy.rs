@@ -342,6 +342,32 @@ fn the_lower_crates_do_not_reach_outside() {
     assert_none(&broken, "take it through a port of the kernel");
 }
 
+/// What goes across tenants; in the edge, the entrance alone has some of it.
+const ACROSS: [&str; 7] = [
+    "of_operator",
+    "::System",
+    "dyn Runs",
+    "dyn Journal",
+    "dyn Budgets",
+    "dyn KeyRing",
+    "dyn Accounts",
+];
+
+#[test]
+fn the_handlers_of_the_edge_hold_nothing_that_goes_across_tenants() {
+    let mut broken = Vec::new();
+    for path in files("adapters/edge/src", "rs") {
+        let is_entrance = path.contains("src/entrance");
+        if is_test(&path) || is_entrance || path.ends_with("/desk.rs") {
+            continue;
+        }
+        let text = read(&path);
+        let found = ACROSS.into_iter().filter(|way| above_tests(&text).contains(way));
+        broken.extend(found.map(|way| format!("{path}: {way}")));
+    }
+    assert_none(&broken, "ask the kernel with the tenant of the caller");
+}
+
 /// The names of the public fields of a struct.
 fn fields(path: &str, of: &str) -> Vec<String> {
     let text = read(path);

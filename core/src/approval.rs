@@ -17,6 +17,7 @@ use crate::ids::{MessageId, RunId};
 use crate::journal::chain::Hash;
 use crate::policy::Requirement;
 use crate::principal::Identity;
+use crate::tenant::Tenant;
 
 mod memory;
 
@@ -298,6 +299,17 @@ impl Approval {
         Ok(decided)
     }
 
+    /// Refuses to be kept among the things of a tenant whose it is not.
+    ///
+    /// # Errors
+    /// It is of another tenant.
+    pub fn check_tenant(&self, tenant: &Tenant) -> Result<(), Error> {
+        if *self.tenant == *tenant.as_str() {
+            return Ok(());
+        }
+        Err(Error(format!("the approval is of `{}`, not of `{tenant}`", self.tenant)))
+    }
+
     /// The approval as one that ended without a decision; `None` if it has ended.
     #[must_use]
     pub fn ended(&self, status: Status) -> Option<Self> {
@@ -331,25 +343,28 @@ pub enum DecideError {
 /// Takes down one person's decision, once, whoever else decides at the same moment.
 ///
 /// `digest` is that of the action as the person has seen it. The caller vouches that `by` was read
-/// from a verified credential.
+/// from a verified credential; they decide in `tenant` if it is theirs.
 ///
 /// # Errors
 /// [`DecideError`]; nothing has changed then.
 pub async fn decide(
-    store: &dyn Approvals,
+    (store, tenant): (&dyn Approvals, &Tenant),
     by: &Identity,
     id: ApprovalId,
     digest: Option<Hash>,
     (choice, reason): (Choice, &str),
     now: Timestamp,
 ) -> Result<Approval, DecideError> {
+    if by.tenant != tenant.as_str() {
+        return Err(DecideError::NotFound(id));
+    }
     loop {
-        let approval = store.get(&by.tenant, id).await?.ok_or(DecideError::NotFound(id))?;
+        let approval = store.get(tenant, id).await?.ok_or(DecideError::NotFound(id))?;
         if digest.is_some_and(|seen| seen != approval.digest) {
             return Err(Refusal::Digest.into());
         }
         let next = approval.decide(by, choice.clone(), reason, now)?;
-        if store.swap(&next).await? {
+        if store.swap(tenant, &next).await? {
             return Ok(next);
         }
         // Someone else was quicker: what counts now is decided on what they left.
@@ -372,18 +387,22 @@ pub struct Filter {
 /// Where approvals are kept.
 #[async_trait]
 pub trait Approvals: Send + Sync + 'static {
-    /// Keeps a new approval; one with the same id stays as it is.
-    async fn put(&self, approval: &Approval) -> Result<(), Error>;
+    /// Keeps a new approval of this tenant; one with the same id stays as it is.
+    ///
+    /// # Errors
+    /// An approval of another tenant, for one.
+    async fn put(&self, tenant: &Tenant, approval: &Approval) -> Result<(), Error>;
 
     /// The approval with this id, if it is of this tenant.
-    async fn get(&self, tenant: &str, id: ApprovalId) -> Result<Option<Approval>, Error>;
+    async fn get(&self, tenant: &Tenant, id: ApprovalId) -> Result<Option<Approval>, Error>;
 
     /// The tenant's approvals, oldest first.
-    async fn list(&self, tenant: &str, filter: &Filter) -> Result<Vec<Approval>, Error>;
+    async fn list(&self, tenant: &Tenant, filter: &Filter) -> Result<Vec<Approval>, Error>;
 
-    /// Puts `next` in the place of the revision before it; `false` if that is no longer there.
+    /// Puts `next` in the place of the revision before it; `false` if this tenant no longer has
+    /// that.
     /// Once the status is final, the run is due.
-    async fn swap(&self, next: &Approval) -> Result<bool, Error>;
+    async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error>;
 }
 
 /// How long an approval waits for a decision, unless its policy says otherwise: a working day is

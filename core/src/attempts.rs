@@ -10,6 +10,7 @@ use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
 use crate::journal::chain::Hash;
+use crate::tenant::Tenant;
 
 /// Why attempts could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,7 +21,7 @@ pub struct Error(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The tenant of whoever asks.
-    pub tenant: Arc<str>,
+    pub tenant: Tenant,
     /// Who asks: keys of different subjects never meet.
     pub subject: Arc<str>,
     /// The key that the client has made up.
@@ -49,7 +50,7 @@ pub trait Attempts: Send + Sync + 'static {
 }
 
 /// Tenant, subject and key.
-type Place = (Arc<str>, Arc<str>, Arc<str>);
+type Place = (Tenant, Arc<str>, Arc<str>);
 
 /// Attempts of one process.
 #[derive(Debug, Default)]

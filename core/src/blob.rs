@@ -15,6 +15,7 @@ use crate::async_trait;
 use crate::ids::RunId;
 use crate::journal::chain::Hash;
 use crate::label::Label;
+use crate::tenant::Tenant;
 
 /// A reference to stored content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +74,7 @@ pub struct Error(pub String);
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The tenant: nobody else ever gets at the content.
-    pub tenant: Arc<str>,
+    pub tenant: Tenant,
     /// The subject that the content is about or from; what is sealed for them can be erased.
     pub subject: Arc<str>,
     /// The run.

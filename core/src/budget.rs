@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
+use crate::tenant::Tenant;
 
 mod memory;
 
@@ -68,7 +69,7 @@ pub struct Charge {
     /// The run that it is part of.
     pub run_id: RunId,
     /// The tenant of the run.
-    pub tenant: Arc<str>,
+    pub tenant: Tenant,
     /// The budgets that it is charged to, each with all of it.
     pub budgets: Vec<BudgetId>,
     /// What it costs.
@@ -95,13 +96,16 @@ pub enum Reserved {
 pub struct Error(pub String);
 
 /// Where budgets are kept.
+///
+/// Settling goes by run, whatever its tenant, and so only the kernel and the command line hold this
+/// port; whoever handles requests asks the kernel, which wants a tenant.
 #[async_trait]
 pub trait Budgets: Send + Sync + 'static {
     /// Makes a budget. One with the same id stays as it is.
-    async fn allot(&self, tenant: &str, id: BudgetId, limit_minor: u64) -> Result<(), Error>;
+    async fn allot(&self, tenant: &Tenant, id: BudgetId, limit_minor: u64) -> Result<(), Error>;
 
     /// How a budget of the tenant stands.
-    async fn get(&self, tenant: &str, id: BudgetId) -> Result<Option<Budget>, Error>;
+    async fn get(&self, tenant: &Tenant, id: BudgetId) -> Result<Option<Budget>, Error>;
 
     /// Reserves a charge in all of its budgets, or in none.
     async fn reserve(&self, charge: &Charge) -> Result<Reserved, Error>;

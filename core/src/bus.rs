@@ -115,7 +115,7 @@ impl Run {
                 Target::Tool(index) => &shared.tools.entry(index).recipient,
             },
             kind: shared.registry.kind(message.kind()),
-            run_tenant: self.principal.tenant(),
+            run_tenant: self.principal.tenant().as_str(),
             home_region: &shared.home_region,
             message_bytes_max: shared.limits.message_bytes_max,
             hops_max: shared.limits.hops_max,

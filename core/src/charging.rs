@@ -14,6 +14,7 @@ use crate::ids::{MessageId, RunId};
 use crate::kernel::Shared;
 use crate::principal::Principal;
 use crate::run::Run;
+use crate::tenant::Tenant;
 
 /// How often charges are looked for that nobody settles.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -42,7 +43,7 @@ impl Shared {
         let charge = Charge {
             id: item.id,
             run_id: item.run_id,
-            tenant: principal.tenant().into(),
+            tenant: principal.tenant().clone(),
             // In order, so that no two wait for each other.
             budgets: budgets.iter().copied().collect::<Vec<BudgetId>>(),
             amount_minor: item.amount_minor,
@@ -104,7 +105,7 @@ impl Shared {
             if self.runs.contains_key(&run) {
                 continue;
             }
-            let found = self.run_index.get(&tenant, run).await;
+            let found = self.run_index.get(&Tenant::on_record(tenant), run).await;
             let found = found.map_err(|error| budget::Error(error.to_string()))?;
             match found {
                 // It never began, and so cost nothing.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::async_trait;
 use crate::blob::Blob;
 use crate::clock::Timestamp;
+use crate::tenant::Tenant;
 
 /// The id of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Document {
     pub id: DocumentId,
     /// The tenant: nobody else ever gets at it.
     #[serde(skip)]
-    pub tenant: Arc<str>,
+    pub tenant: Tenant,
     /// Whose it is; it is sealed for them, and goes when their data is erased.
     pub subject: Arc<str>,
     /// The hash and size of its content.
@@ -68,12 +69,12 @@ pub trait Documents: Send + Sync + 'static {
     ) -> Result<bool, Error>;
 
     /// The tenant's documents, newest first.
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Document>, Error>;
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Document>, Error>;
 
     /// The document with its content, if it is of this tenant, and of this subject if one is named.
     async fn get(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<Option<(Document, Vec<u8>)>, Error>;
@@ -81,7 +82,7 @@ pub trait Documents: Send + Sync + 'static {
     /// Lets go of the document; `false` if there is none that [`Self::get`] would find.
     async fn delete(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<bool, Error>;
@@ -93,8 +94,8 @@ pub struct MemoryDocuments {
     kept: Mutex<Vec<(Document, Vec<u8>)>>,
 }
 
-fn is_of(document: &Document, tenant: &str, subject: Option<&str>) -> bool {
-    *document.tenant == *tenant && subject.is_none_or(|subject| *document.subject == *subject)
+fn is_of(document: &Document, tenant: &Tenant, subject: Option<&str>) -> bool {
+    document.tenant == *tenant && subject.is_none_or(|subject| *document.subject == *subject)
 }
 
 impl MemoryDocuments {
@@ -123,7 +124,7 @@ impl Documents for MemoryDocuments {
         }))
     }
 
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Document>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Document>, Error> {
         Ok(self.with(|kept| {
             let ours = kept.iter().filter(|(one, _)| {
                 is_of(one, tenant, query.subject.as_deref())
@@ -138,7 +139,7 @@ impl Documents for MemoryDocuments {
 
     async fn get(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<Option<(Document, Vec<u8>)>, Error> {
@@ -149,7 +150,7 @@ impl Documents for MemoryDocuments {
 
     async fn delete(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<bool, Error> {

@@ -138,7 +138,7 @@ impl Run {
             id: asked.id,
             run_id: self.id,
             message_id: message.id,
-            tenant: self.principal.tenant().into(),
+            tenant: self.principal.tenant().name(),
             requester: self.principal.subject().into(),
             subject,
             from: message.from.clone(),
@@ -325,14 +325,10 @@ impl Run {
     ) -> Result<Decided, Failure> {
         self.publish_approval(approval).await?;
         let poll = self.shared.run_index.poll_every();
-        let id = approval.id;
+        let (approvals, tenant, id) =
+            (&self.shared.approvals, self.principal.tenant(), approval.id);
         loop {
-            let found = self
-                .shared
-                .approvals
-                .get(&approval.tenant, id)
-                .await
-                .map_err(|error| unkept(&error))?;
+            let found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
             let Some(found) = found else {
                 return Err(Failure::Journal { reason: "the approval is gone".to_owned() });
             };
@@ -343,7 +339,7 @@ impl Run {
             if now >= approval.expires_at {
                 if let Some(expired) = found.ended(Status::Expired) {
                     // Whoever was quicker is found by looking once more.
-                    self.shared.approvals.swap(&expired).await.map_err(|error| unkept(&error))?;
+                    approvals.swap(tenant, &expired).await.map_err(|error| unkept(&error))?;
                 }
                 continue;
             }
@@ -366,7 +362,8 @@ impl Run {
         let head = self.shared.writer.head().seq;
         let durable = self.shared.writer.store().durable(head).await;
         durable.map_err(|error| Failure::Journal { reason: error.to_string() })?;
-        self.shared.approvals.put(approval).await.map_err(|error| unkept(&error))
+        let tenant = self.principal.tenant();
+        self.shared.approvals.put(tenant, approval).await.map_err(|error| unkept(&error))
     }
 
     /// Parks a run whose very request needs a human.
@@ -385,12 +382,12 @@ impl Run {
             return Err(failure);
         }
         let approvals = &self.shared.approvals;
-        let (tenant, id) = (&held.approval.tenant, held.approval.id);
+        let (tenant, id) = (self.principal.tenant(), held.approval.id);
         let mut found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
         if self.shared.clock.now() >= held.approval.expires_at
             && let Some(expired) = found.as_ref().and_then(|found| found.ended(Status::Expired))
         {
-            approvals.swap(&expired).await.map_err(|error| unkept(&error))?;
+            approvals.swap(tenant, &expired).await.map_err(|error| unkept(&error))?;
             found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
         }
         let Some(found) = found.filter(|found| found.status.is_final()) else { return Ok(None) };

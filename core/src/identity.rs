@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::ids::Ids;
 use crate::journal::chain::Hash;
 use crate::principal::Identity;
+use crate::tenant::Tenant;
 
 pub mod accounts;
 mod accounts_memory;
@@ -167,6 +168,18 @@ pub struct Key {
 }
 
 impl Key {
+    /// Refuses to be kept among the keys of a tenant into which it lets nobody.
+    ///
+    /// # Errors
+    /// It is of another tenant.
+    pub fn check_tenant(&self, tenant: &Tenant) -> Result<(), Error> {
+        let own = &self.identity.tenant;
+        if own == tenant.as_str() {
+            return Ok(());
+        }
+        Err(Error(format!("the key lets its bearer into `{own}`, not into `{tenant}`")))
+    }
+
     /// Whether it lets its bearer in at this moment.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
@@ -190,28 +203,36 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// Where keys are kept.
+/// Where a tenant's keys are kept.
 #[async_trait]
 pub trait Keys: Send + Sync + 'static {
-    /// Keeps a new key. One with the same id stays as it is.
-    async fn put(&self, key: &Key) -> Result<(), Error>;
-
-    /// The key that a bearer claims to have, of whatever tenant: only the secret proves it, and
-    /// only then is the tenant known.
-    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error>;
+    /// Keeps a new key of this tenant. One with the same id stays as it is.
+    ///
+    /// # Errors
+    /// A key that lets somebody into another tenant, for one.
+    async fn put(&self, tenant: &Tenant, key: &Key) -> Result<(), Error>;
 
     /// The tenant's keys, newest first.
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Key>, Error>;
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Key>, Error>;
 
     /// Revokes a key, only of this subject if one is given. `false` if there is no such key in the
     /// tenant or it is revoked already.
     async fn revoke(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: KeyId,
         at: Timestamp,
     ) -> Result<bool, Error>;
+}
+
+/// The keys of all tenants: for whoever lets people in, before it is known of which tenant they
+/// are, and for the operator. No handler of a request holds this.
+#[async_trait]
+pub trait KeyRing: Keys {
+    /// The key that a bearer claims to have, of whatever tenant: only the secret proves it, and
+    /// only then is the tenant known.
+    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error>;
 
     /// Whether some tenant has an administrator's key that is good at this moment.
     async fn has_admin(&self, now: Timestamp) -> Result<bool, Error>;

@@ -15,11 +15,12 @@ use crate::kernel::Shared;
 use crate::outcome::Outcome;
 use crate::recovery;
 use crate::run::Run;
+use crate::tenant::Tenant;
 
 /// What is kept in memory of a run that has left it.
 pub(crate) struct Parked {
     /// Whose run it is.
-    pub(crate) tenant: Arc<str>,
+    pub(crate) tenant: Tenant,
     /// Its records, if the journal may forget them.
     pub(crate) records: Option<Vec<Arc<Record>>>,
     /// Who waits for its outcome.
@@ -225,7 +226,7 @@ impl Shared {
     /// Withdraws an approval whose run has ended: its process may have died before it could.
     pub(crate) async fn withdraw_if_ended(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         id: ApprovalId,
     ) -> Result<(), approval::Error> {
         let Some(found) = self.approvals.get(tenant, id).await? else { return Ok(()) };
@@ -238,7 +239,7 @@ impl Shared {
             && let Some(withdrawn) = found.ended(Status::Withdrawn)
         {
             // Whoever was quicker has withdrawn it too, or decided it in vain.
-            self.approvals.swap(&withdrawn).await?;
+            self.approvals.swap(tenant, &withdrawn).await?;
         }
         Ok(())
     }
@@ -296,7 +297,7 @@ async fn tell_of_ends_elsewhere(
     let is_waited_for =
         |parked: &Parked| parked.outcome.as_ref().is_some_and(|outcome| !outcome.is_closed());
     let parked = shared.parked.iter().filter(|parked| is_waited_for(parked));
-    let mut waiting: Vec<(RunId, Arc<str>)> =
+    let mut waiting: Vec<(RunId, Tenant)> =
         parked.map(|parked| (*parked.key(), parked.tenant.clone())).collect();
     let turn = *looked_up % waiting.len().max(1);
     waiting.rotate_left(turn);

@@ -25,7 +25,7 @@ use crate::ids::{Ids, MessageId, RunId};
 use crate::journal::chain::Head;
 use crate::journal::steps::Route;
 use crate::journal::writer::Writer;
-use crate::journal::{Entry, Journal};
+use crate::journal::{self, Entry, Journal};
 use crate::keeper::{Parked, keep};
 use crate::label::{Clearance, Label};
 use crate::limits::Limits;
@@ -36,11 +36,13 @@ use crate::registry::{self, Health, Registry};
 use crate::run::{Birth, Run};
 use crate::runs::Runs;
 use crate::supervisor::Genie;
+use crate::system::System;
 use crate::tap::{Tap, Taps};
 use crate::tasks::Tasks;
 use crate::tool::{Tool, Tools};
 
 mod control;
+mod scoped;
 
 /// Everything that a kernel is made of.
 pub struct Options {
@@ -146,6 +148,11 @@ impl Shared {
         if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_waiters();
         }
+    }
+
+    /// Observes everything that was and is recorded after the record with this number.
+    pub(crate) fn tap_after(&self, seq: u64) -> Tap {
+        Tap::new(self.taps.subscribe(), self.writer.store().clone(), seq)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -285,7 +292,7 @@ impl Kernel {
             at: now,
             policy_set: shared.policy_set.clone(),
             deadline: run.deadline,
-            tenant: run.principal.tenant().into(),
+            tenant: run.principal.tenant().name(),
             subject: run.principal.subject().into(),
             agent: shared.registry.entry(agent).id.clone(),
             request_id: ask.request_id,
@@ -383,17 +390,14 @@ impl Kernel {
         Err(refused)
     }
 
-    /// Observes everything that is recorded from now on.
+    /// What goes across tenants, for the composition root.
+    ///
+    /// # Panics
+    /// With the authority of another kernel.
     #[must_use]
-    pub fn tap(&self) -> Tap {
-        self.tap_after(self.head().seq)
-    }
-
-    /// Observes everything that was and is recorded after the record with this number.
-    #[must_use]
-    pub fn tap_after(&self, seq: u64) -> Tap {
-        let receiver = self.shared.taps.subscribe();
-        Tap::new(receiver, self.shared.writer.store().clone(), seq)
+    pub fn system(&self, authority: &Authority) -> System {
+        assert_eq!(authority.realm(), self.shared.realm, "the authority is another kernel's");
+        System::of(self.shared.clone())
     }
 
     /// The end of the chain.
@@ -402,10 +406,18 @@ impl Kernel {
         self.shared.writer.head()
     }
 
-    /// The journal.
+    /// The number of the chain that this process writes.
     #[must_use]
-    pub fn journal(&self) -> &Arc<dyn Journal> {
-        self.shared.writer.store()
+    pub fn chain(&self) -> i64 {
+        self.shared.writer.store().chain()
+    }
+
+    /// Returns once every record of this process up to `seq` is durable.
+    ///
+    /// # Errors
+    /// A journal that never takes them.
+    pub async fn durable(&self, seq: u64) -> Result<(), journal::Error> {
+        self.shared.writer.store().durable(seq).await
     }
 
     /// The registered agents.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::budget::BudgetId;
+use crate::tenant::Tenant;
 
 /// What a verified credential says about its bearer; plain data without power of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,6 +94,7 @@ pub struct Principal {
 #[derive(Debug)]
 struct Sealed {
     identity: Identity,
+    tenant: Tenant,
     text: Option<Box<RawValue>>,
 }
 
@@ -106,10 +108,11 @@ impl Serialize for Principal {
 }
 
 impl Principal {
-    /// The tenant that every object this principal touches belongs to.
+    /// The tenant that every object this principal touches belongs to: the only one that whoever
+    /// handles a request of theirs can name.
     #[must_use]
-    pub fn tenant(&self) -> &str {
-        &self.identity.identity.tenant
+    pub fn tenant(&self) -> &Tenant {
+        &self.identity.tenant
     }
 
     /// The subject within the tenant.
@@ -135,7 +138,8 @@ impl Principal {
     }
 }
 
-/// The right to admit principals, held by the composition root and by nobody else.
+/// The right to admit principals and to look across tenants ([`crate::Kernel::system`]), held by
+/// the composition root and by nobody else.
 ///
 /// A kernel makes exactly one. It is neither `Clone` nor reachable from a context.
 #[derive(Debug)]
@@ -148,12 +152,18 @@ impl Authority {
         Self { realm }
     }
 
+    /// The kernel that made this.
+    pub(crate) fn realm(&self) -> u64 {
+        self.realm
+    }
+
     /// Seals a verified identity into a principal.
     ///
     /// The caller vouches that the identity was read from a verified credential.
     #[must_use]
     pub fn admit(&self, identity: Identity) -> Principal {
         let text = serde_json::value::to_raw_value(&identity).ok();
-        Principal { identity: Arc::new(Sealed { identity, text }), realm: self.realm }
+        let tenant = Tenant::on_record(identity.tenant.as_str());
+        Principal { identity: Arc::new(Sealed { identity, tenant, text }), realm: self.realm }
     }
 }

@@ -203,7 +203,7 @@ impl Run {
         let asked = asked.map(|id| (id, None)).collect();
         let tally = Tally::new(shared.writer.store().is_durable(), birth.before);
         let scope = Scope {
-            tenant: birth.principal.tenant().into(),
+            tenant: birth.principal.tenant().clone(),
             subject: birth.principal.subject().into(),
             run: birth.id,
         };

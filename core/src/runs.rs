@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
+use crate::tenant::Tenant;
 
 mod memory;
 
@@ -59,6 +60,9 @@ pub struct Query {
 }
 
 /// Where runs are looked up and claimed.
+///
+/// Claiming goes across tenants, and so whoever holds this port does: the kernel and the operator's
+/// command line. Whoever handles requests asks the kernel, which wants a tenant.
 #[async_trait]
 pub trait Runs: Send + Sync + 'static {
     /// Takes unfinished runs that nobody works on: those of a process that died, and parked ones
@@ -75,13 +79,14 @@ pub trait Runs: Send + Sync + 'static {
     fn poll_every(&self) -> Option<Duration>;
 
     /// The run, if it is of this tenant.
-    async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, Error>;
+    async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error>;
 
     /// The tenant's runs, newest first.
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Summary>, Error>;
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error>;
 
     /// Asks whichever process works on the run to cancel it; `false` if it has ended.
-    async fn ask_to_cancel(&self, tenant: &str, run: RunId, reason: &str) -> Result<bool, Error>;
+    async fn ask_to_cancel(&self, tenant: &Tenant, run: RunId, reason: &str)
+    -> Result<bool, Error>;
 
     /// The runs of this process that someone has asked to cancel, each once.
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error>;

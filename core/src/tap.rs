@@ -187,6 +187,12 @@ impl Tap {
         Self { receiver, journal, seen: after, behind: true, backlog: [].into() }
     }
 
+    /// Goes on with what is recorded from now on, whatever was missed.
+    pub fn skip(&mut self) {
+        self.receiver = self.receiver.resubscribe();
+        (self.behind, self.backlog) = (false, [].into());
+    }
+
     /// The next event; `None` once the kernel is gone.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::label::{Classification, Clearance};
 use crate::payload::Payload;
 use crate::policy::Recipient;
 use crate::registry::Error;
+use crate::tenant::Tenant;
 
 /// What goes before a tool's name in an address.
 pub const ADDRESS: &str = "tool:";
@@ -157,7 +158,7 @@ pub struct Attempt<'a> {
     /// The run.
     pub run_id: RunId,
     /// The tenant of whoever asked for the run.
-    pub tenant: &'a str,
+    pub tenant: &'a Tenant,
     /// Whoever asked for it.
     pub subject: &'a str,
 }

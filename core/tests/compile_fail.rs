@@ -1,15 +1,17 @@
-//! What must not compile: going round the bus, and forging what it stamps.
+//! What must not compile: going round the bus, forging what it stamps, and looking into the things
+//! of a tenant without having one.
 //!
 //! After a change of compiler, `TRYBUILD=overwrite cargo test -p genie-core --test compile_fail`
 //! writes the expected messages anew; what matters is that each file is refused for its own reason.
 
+use genie_core::Tenant;
 use genie_core::governed::Governed;
 use genie_core::message::Message;
 use genie_core::principal::{Authority, Principal};
 use serde::de::DeserializeOwned;
 
 #[test]
-fn nobody_but_the_bus_makes_governed_messages_principals_or_authorities() {
+fn what_the_bus_stamps_cannot_be_made_nor_a_store_asked_without_a_tenant() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
 }
 
@@ -32,4 +34,5 @@ fn nothing_that_the_bus_stamps_can_be_read_from_a_request() {
     <Authority as Unreadable<_>>::unreadable();
     <Message as Unreadable<_>>::unreadable();
     <Governed as Unreadable<_>>::unreadable();
+    <Tenant as Unreadable<_>>::unreadable();
 }

@@ -25,7 +25,7 @@ impl Policy for RequiredAttributes {
             ("kind", message.kind()),
             ("from", message.from()),
             ("to", message.to()),
-            ("principal.tenant", message.principal().tenant()),
+            ("principal.tenant", message.principal().tenant().as_str()),
             ("principal.subject", message.principal().subject()),
         ];
         if let Some((name, _)) = attributes.iter().find(|(_, value)| value.trim().is_empty()) {

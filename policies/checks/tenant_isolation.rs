@@ -21,7 +21,7 @@ impl Policy for TenantIsolation {
     }
 
     fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Result<Judgement, PolicyError> {
-        let tenant = message.principal().tenant();
+        let tenant = message.principal().tenant().as_str();
         if tenant.trim().is_empty() {
             return Ok(Judgement::deny("the principal has no tenant"));
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use genie_core::Agent;
 use genie_core::audit::receipt;
 use genie_core::runs::Query;
+use genie_core::{Agent, Tenant};
 use genie_store::{Mode, Options, open};
 
 use super::durable::tempdir;
@@ -50,7 +50,7 @@ pub(super) async fn proofs(agents: &'static [&'static dyn Agent]) -> anyhow::Res
     verified.sort_by(f64::total_cmp);
 
     let query = Query { limit: RECEIPTS, ..Query::default() };
-    let runs = store.runs.list("bench", &query).await?;
+    let runs = store.runs.list(&Tenant::of_operator(&*store.runs, "bench"), &query).await?;
     let (mut made, mut checked, mut largest) = (Vec::new(), Vec::new(), 0);
     for run in runs {
         let started = Instant::now();

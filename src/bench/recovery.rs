@@ -45,7 +45,7 @@ pub(super) async fn unfinished() -> anyhow::Result<Vec<Figure>> {
         admitted(&bench, "bench_long").await?;
     }
     let head = bench.running.kernel().head().seq;
-    bench.running.kernel().journal().durable(head).await?;
+    bench.running.kernel().durable(head).await?;
     bench.running.drain().await;
 
     let started = Instant::now();
@@ -108,7 +108,7 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
         let run = kernel.ask(&bench.principal, ask).await?;
         settle(kernel).await;
         let filter = Filter { run_id: Some(run.run_id), limit: 1, ..Filter::default() };
-        let found = kernel.approvals().list("bench", &filter).await?;
+        let found = kernel.approvals(approver.tenant(), &filter).await?;
         let approval = found.first().ok_or_else(|| anyhow::anyhow!("nobody was asked"))?;
         let started = Instant::now();
         kernel.decide(&approver, approval.id, None, (Choice::Approve, "go on")).await?;

@@ -4,6 +4,7 @@ mod user;
 
 use std::process::ExitCode;
 
+use genie_core::Tenant;
 use genie_core::clock::Clock;
 use genie_store::Opened;
 use serde_json::json;
@@ -82,8 +83,9 @@ fn create(
     let identity = person::administrator(tenant, subject);
     let subject = identity.subject.clone();
     let key = over(config, async |store| {
+        let who = (&Tenant::of_operator(&*store.runs, tenant), identity);
         let now = SystemClock.now();
-        Ok(genie_edge::first_admin(&*store.keys, &SystemIds, now, identity).await?)
+        Ok(genie_edge::first_admin(&*store.keys, &SystemIds, now, who).await?)
     })?;
     if json {
         return stdout::write_json(&json!({ "tenant": tenant, "subject": subject, "key": key }));

@@ -14,7 +14,6 @@ use genie_store::Opened;
 use serde_json::{Value, json};
 
 use super::complaint::Complaint;
-use super::person::TENANT;
 use super::remote::{self, Server};
 use super::{stdout, stored, words};
 use crate::config::Config;
@@ -184,7 +183,7 @@ pub(crate) struct Standing {
 impl Standing {
     /// Looks the run up.
     pub(crate) async fn of(store: &Opened, approval: Approval) -> anyhow::Result<Self> {
-        let run = store.runs.get(TENANT, approval.run_id).await?;
+        let run = store.runs.get(&stored::tenant(store), approval.run_id).await?;
         let ended = run.as_ref().is_none_or(|run| run.ended_at.is_some());
         Ok(Self { approval, run, ended })
     }

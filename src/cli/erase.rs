@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
+use genie_core::Tenant;
 use genie_store::{EraseError, Erased, Opened};
 use serde_json::json;
 
@@ -34,7 +35,8 @@ pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         return Err(Complaint::no("nothing was erased").into());
     }
     let erased = looking::look(config, async |opened: &Opened| {
-        opened.erase(tenant, subject).await.map_err(|error| refused(&error).into())
+        let tenant = Tenant::of_operator(&*opened.runs, tenant);
+        opened.erase(&tenant, subject).await.map_err(|error| refused(&error).into())
     })?;
     if args.json {
         let Erased { keys, records, blobs, approvals, in_log } = erased;

@@ -87,7 +87,8 @@ async fn resume(
     };
     let mut left = Left::default();
     let watched = watch(&running, config, Screen::new(form), &mut left).await;
-    let waiting = running.kernel().runs().list(TENANT, &query("waiting")).await;
+    let kernel = running.kernel();
+    let waiting = kernel.runs(&running.system().tenant(TENANT), &query("waiting")).await;
     running.drain().await;
     watched?;
     left.waiting = waiting?;
@@ -138,12 +139,12 @@ async fn watch(
     mut screen: Screen,
     left: &mut Left,
 ) -> anyhow::Result<()> {
-    let kernel = running.kernel();
-    let mut seen = kernel.journal().head().seq;
-    let mut tap = kernel.tap();
+    let (system, kernel) = (running.system(), running.kernel());
+    let mut seen = system.journal().head().seq;
+    let mut tap = system.tap();
     // What was recorded between the start and the tap is in the journal only.
     loop {
-        let records = kernel.journal().read(seen, PAGE).await?;
+        let records = system.journal().read(seen, PAGE).await?;
         let Some(last) = records.last() else { break };
         seen = last.seq;
         for record in records {
@@ -184,13 +185,13 @@ async fn watch(
 
 /// Returns the number of the last record once nothing is in flight and nothing is to be expected.
 async fn at_rest(running: &Running, config: &Config) -> anyhow::Result<u64> {
-    let kernel = running.kernel();
+    let (kernel, tenant) = (running.kernel(), running.system().tenant(TENANT));
     kernel.caught_up().await;
     let patience = Instant::now() + LEASE_WAIT;
     loop {
         kernel.idle().await;
         let shared = matches!(config.storage, Storage::Database(_));
-        let elsewhere = shared && !kernel.runs().list(TENANT, &query("running")).await?.is_empty();
+        let elsewhere = shared && !kernel.runs(&tenant, &query("running")).await?.is_empty();
         if !elsewhere || Instant::now() > patience {
             return Ok(kernel.head().seq);
         }
@@ -208,7 +209,7 @@ async fn show(
         left.note(record);
         let run = record.entry.run_id();
         if screen.lacks(run) {
-            let records = running.kernel().journal().read_run(run).await?;
+            let records = running.system().journal().read_run(run).await?;
             let before = records.iter().filter(|before| before.number < record.number);
             screen.recall(before.map(|before| &before.entry));
         }

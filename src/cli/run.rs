@@ -157,7 +157,7 @@ async fn conduct(
         ask = ask.within(timeout);
     }
     let mut watcher = Watcher::new(job.journal, form_of(args));
-    let mut tap = running.kernel().tap();
+    let mut tap = running.system().tap();
     let admitted = running.kernel().ask(&principal, ask).await;
     let admitted = admitted.map_err(|refused| Complaint::no(refused.to_string()).with_hint_of())?;
     let run_id = admitted.run_id;
@@ -192,7 +192,8 @@ async fn parked(running: &Running, waiting: Waiting) -> anyhow::Result<Ending> {
     let Waiting { wake_at, approvals: ids } = waiting;
     let mut approvals = Vec::with_capacity(ids.len());
     for id in ids {
-        approvals.extend(running.kernel().approvals().get(person::TENANT, id).await?);
+        approvals
+            .extend(running.kernel().approval(&running.system().tenant(person::TENANT), id).await?);
     }
     Ok(Ending::Waiting { wake_at, approvals })
 }

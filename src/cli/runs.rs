@@ -13,7 +13,6 @@ use genie_core::runs::{Query, Summary};
 use genie_core::tap::Event;
 
 use super::complaint::Complaint;
-use super::person::TENANT;
 use super::remote::{self, Server};
 use super::run::event;
 use super::run::tree::duration;
@@ -153,7 +152,7 @@ async fn listed(
         Ok(store) => {
             // One more tells whether there are more.
             let query = Query { status, limit: limit.saturating_add(1), ..Query::default() };
-            let mut runs = store.runs.list(TENANT, &query).await?;
+            let mut runs = store.runs.list(&stored::tenant(&store), &query).await?;
             stored::close(store).await;
             let more = runs.len() > limit;
             runs.truncate(limit);

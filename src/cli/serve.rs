@@ -11,7 +11,7 @@ use genie_agents::{assistant, finance};
 use genie_core::clock::Clock;
 use genie_core::label::{Classification, Label};
 use genie_core::{Agent, Ask};
-use genie_edge::{About, Options, Question, Read, Requested, Seeds, Server};
+use genie_edge::{About, Admit, Entrance, Options, Question, Read, Requested, Seeds, Server};
 
 use genie_store::Location;
 use serde_json::json;
@@ -93,7 +93,8 @@ async fn started(
     let unusable = |error: &dyn std::fmt::Display| Complaint::usage(error.to_string());
     let seeds = seeds(config).map_err(|error| unusable(&error))?;
     let key = first_key(running).await?;
-    let started = genie_edge::start(options(config, (running, pacing), seeds), address).await;
+    let options = options(config, (running, pacing), seeds);
+    let started = genie_edge::start(options, running.system().tap(), address).await;
     Ok((started.map_err(|error| unusable(&error))?, key))
 }
 
@@ -116,7 +117,8 @@ async fn first_key(running: &Running) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     let identity = person::administrator(person::TENANT, None);
-    Ok(Some(genie_edge::first_admin(&**keys, &SystemIds, now, identity).await?))
+    let who = (&running.system().tenant(person::TENANT), identity);
+    Ok(Some(genie_edge::first_admin(&**keys, &SystemIds, now, who).await?))
 }
 
 fn tell(address: SocketAddr, key: Option<&str>) -> anyhow::Result<()> {
@@ -129,17 +131,20 @@ fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: 
     let sealing = running.clone();
     let SignIn { registration, access, session, .. } = config.sign_in;
     let newcomers = registration.then(|| config.sign_in.newcomer());
+    let admit: Admit = Arc::new(move |identity| sealing.admit(identity));
     Options {
         kernel: running.kernel().clone(),
-        admit: Arc::new(move |identity| sealing.admit(identity)),
-        keys: running.keys().clone(),
-        accounts: running.accounts().clone(),
-        sign_in: genie_edge::SignIn { newcomers, seeds, access, session },
+        entrance: Entrance::new(
+            running.keys().clone(),
+            running.accounts().clone(),
+            admit,
+            newcomers,
+        ),
+        sign_in: genie_edge::SignIn { seeds, access, session },
         paces: pacing.paces.clone(),
         attempts: running.attempts().clone(),
         documents: running.documents().clone(),
         read: statement,
-        budgets: running.budgets().clone(),
         currency: config.prices.currency.clone(),
         receipts: running.receipts(),
         evidence: running.evidence(),

@@ -1,9 +1,9 @@
 //! How the commands get at what is kept: to look at it, or to run agents over it.
 
-use genie_core::Agent;
 use genie_core::approval::{Approval, Filter};
 use genie_core::ids::RunId;
 use genie_core::runs::{Query, Summary};
+use genie_core::{Agent, Tenant};
 use genie_store::{Mode, OpenError, Opened, Options};
 use uuid::Uuid;
 
@@ -101,6 +101,11 @@ fn unusable(error: &OpenError) -> Complaint {
     Complaint::usage(error.to_string()).with_hint_of()
 }
 
+/// The tenant of everything that the command line does.
+pub(crate) fn tenant(store: &Opened) -> Tenant {
+    Tenant::of_operator(&*store.runs, TENANT)
+}
+
 /// Closes what was only looked at: there is nothing to lose.
 pub(crate) async fn close(store: Opened) {
     if let Err(error) = store.close().await {
@@ -114,7 +119,7 @@ pub(crate) async fn all_runs(store: &Opened, status: Option<&str>) -> anyhow::Re
     loop {
         let before = runs.last().map(|run| run.run_id);
         let query = Query { status: status.map(str::to_owned), before, limit: PAGE, subject: None };
-        let page = store.runs.list(TENANT, &query).await?;
+        let page = store.runs.list(&tenant(store), &query).await?;
         let last = page.len() < PAGE;
         runs.extend(page);
         if last {
@@ -132,7 +137,7 @@ pub(crate) async fn all_approvals(
     loop {
         let after = approvals.last().map(|approval| approval.id);
         let filter = Filter { run_id, status: None, after, limit: PAGE };
-        let page = store.approvals.list(TENANT, &filter).await?;
+        let page = store.approvals.list(&tenant(store), &filter).await?;
         let last = page.len() < PAGE;
         approvals.extend(page);
         if last {
@@ -144,7 +149,7 @@ pub(crate) async fn all_approvals(
 /// The run that a user has named by its id or by the beginning of it.
 pub(crate) async fn find_run(store: &Opened, name: &str) -> anyhow::Result<Summary> {
     let found = if let Ok(id) = Uuid::try_parse(name) {
-        store.runs.get(TENANT, RunId(id)).await?.into_iter().collect()
+        store.runs.get(&tenant(store), RunId(id)).await?.into_iter().collect()
     } else {
         named::check(name, named::RUNS)?;
         all_runs(store, None).await?

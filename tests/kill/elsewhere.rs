@@ -27,9 +27,10 @@ fn whoever_waits_for_a_run_that_another_process_ends_is_told() {
         let ask = Ask::new("clerk", &Order { number: 1 });
         let asked = here.kernel().ask(&here.admit(who("asha", "user")), ask).await.unwrap();
         let filter = Filter { status: Some("pending".into()), limit: 1, ..Filter::default() };
+        let acme = there.system().tenant("acme");
         let approval = loop {
-            let found = there.kernel().approvals().list("acme", &filter).await.unwrap();
-            let parked = there.kernel().runs().get("acme", asked.run_id).await.unwrap();
+            let found = there.kernel().approvals(&acme, &filter).await.unwrap();
+            let parked = there.kernel().run(&acme, asked.run_id).await.unwrap();
             match (found.into_iter().next(), parked) {
                 (Some(approval), Some(run)) if &*run.status == "waiting" => break approval,
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,

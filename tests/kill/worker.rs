@@ -113,7 +113,7 @@ async fn ask(running: &Running, directory: &Path, mission: Mission) {
         for status in ["running", "waiting"] {
             let query = Query { status: Some(status.into()), limit: 10, ..Query::default() };
             // While the database is away, nobody knows.
-            let found = running.kernel().runs().list("acme", &query).await;
+            let found = running.kernel().runs(&running.system().tenant("acme"), &query).await;
             left += found.map_or(1, |found| found.len());
         }
         left
@@ -129,7 +129,7 @@ async fn resolve(running: &Running, book: &Path) {
     let filter = Filter { status: Some("pending".into()), limit: 100, ..Filter::default() };
     loop {
         // While the database is away, nothing is in doubt.
-        let doubts = running.kernel().approvals().list("acme", &filter).await;
+        let doubts = running.kernel().approvals(checker.tenant(), &filter).await;
         for doubt in doubts.unwrap_or_default() {
             let noted = std::fs::read_to_string(book).unwrap_or_default();
             let key = doubt.message_id.to_string();

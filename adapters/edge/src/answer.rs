@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 
 use crate::auth::Caller;
 use crate::body;
-use crate::edge::Edge;
+use crate::edge::{Edge, Fresh};
 use crate::error::{Problem, RUN_ID, of_outcome};
 use crate::follow::Follower;
 use crate::retry::{self, Entry};
+use crate::runs::Visible;
 
 /// How long the last record of a run may come behind its outcome.
 const END_WAIT: Duration = Duration::from_secs(1);
@@ -98,9 +99,9 @@ pub(crate) async fn of(
         Entry::Known(run) => return Ok((run, of_known(edge, caller, run).await?)),
         Entry::New(run, attempt) => (run, attempt),
     };
-    let mut follower = Follower::of_new(edge.kernel(), &edge.hub, run);
+    let mut follower = Follower::of_new(edge, caller.tenant(), run);
     let running = begin(edge, caller, (run, attempt), ask).await?;
-    Ok((run, of_new(&mut follower, run, running).await?))
+    Ok((run.id(), of_new(&mut follower, run.id(), running).await?))
 }
 
 /// Begins a run.
@@ -110,10 +111,10 @@ pub(crate) async fn of(
 pub(crate) async fn begin(
     edge: &Edge,
     caller: &Caller,
-    (run, attempt): (RunId, Option<Attempt>),
+    (run, attempt): (Fresh, Option<Attempt>),
     ask: Ask,
 ) -> Result<Running, Problem> {
-    match edge.kernel().ask(&caller.principal, ask.under(run)).await {
+    match edge.kernel().ask(&caller.principal, ask.under(run.id())).await {
         Ok(running) => Ok(running),
         Err(refused) => {
             retry::refused(edge, attempt).await;
@@ -157,11 +158,11 @@ async fn of_new(follower: &mut Follower, run: RunId, running: Running) -> Result
 /// Waits for a run that has begun before, here or elsewhere, to halt.
 async fn of_known(edge: &Arc<Edge>, caller: &Caller, run: RunId) -> Result<Halt, Problem> {
     let kernel = edge.kernel();
-    let mut follower = Follower::of(kernel, &edge.hub, run);
+    let mut follower = Follower::of(edge, &Visible::to(caller, edge, run).await?);
     loop {
-        let found = kernel.runs().get(caller.tenant(), run).await?;
+        let found = kernel.run(caller.tenant(), run).await?;
         let status = found.ok_or_else(|| Problem::not_found("run"))?.status;
-        let records = kernel.journal().read_run(run).await?;
+        let records = kernel.records(caller.tenant(), run).await?;
         if let Some((record, end)) = records.iter().rev().find_map(|one| Some((one, End::of(one)?)))
             && let Some(outcome) = outcome_of(&records)
         {

@@ -63,7 +63,7 @@ pub(crate) async fn list(
     };
     let mut found = Vec::new();
     for _ in 0..READS_MAX {
-        let read = edge.kernel().approvals().list(caller.tenant(), &filter).await?;
+        let read = edge.kernel().approvals(caller.tenant(), &filter).await?;
         let last = read.last().map(|approval| approval.id).filter(|_| read.len() == READ);
         found.extend(read.into_iter().filter(|approval| may_see(caller.identity(), approval)));
         if found.len() > limit || last.is_none() {
@@ -86,7 +86,7 @@ fn may_see(identity: &Identity, approval: &Approval) -> bool {
 /// The approval, if the caller may know of it.
 async fn visible(edge: &Edge, caller: &Caller, id: &str) -> Result<Approval, Problem> {
     let id = ApprovalId(body::id(id, "approval")?);
-    let found = edge.kernel().approvals().get(caller.tenant(), id).await?;
+    let found = edge.kernel().approval(caller.tenant(), id).await?;
     let found = found.filter(|approval| may_see(caller.identity(), approval));
     found.ok_or_else(|| Problem::not_found("approval"))
 }

@@ -21,6 +21,7 @@ use crate::events::{self, OfRun, Reader, Until};
 use crate::follow::Follower;
 use crate::request;
 use crate::retry::{self, Entry};
+use crate::runs::Visible;
 use crate::view::Sight;
 
 /// Most characters of a question.
@@ -107,15 +108,15 @@ async fn streamed(
 ) -> Result<Response, Problem> {
     let ask = request_of(edge, caller, headers, asked).await?;
     let (run, follower) = match retry::enter(edge, caller, headers, digest).await? {
-        Entry::Known(run) => (run, Follower::of(edge.kernel(), &edge.hub, run)),
+        Entry::Known(run) => (run, Follower::of(edge, &Visible::to(caller, edge, run).await?)),
         Entry::New(run, attempt) => {
-            let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
+            let follower = Follower::of_new(edge, caller.tenant(), run);
             // The run goes on if the client leaves; its events can be read again.
             drop(answer::begin(edge, caller, (run, attempt), ask).await?);
             // The id of the run is about to leave: whoever has it must find the run again, come
             // what may.
-            edge.kernel().journal().durable(edge.kernel().head().seq).await?;
-            (run, follower)
+            edge.kernel().durable(edge.kernel().head().seq).await?;
+            (run.id(), follower)
         }
     };
     let reader = Reader { sight: Sight::of(caller.identity()), until: Until::Halt };

@@ -15,6 +15,7 @@ use genie_core::audit::evidence::{Evidence, Fault, Unproven};
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Hash;
 use genie_core::journal::{Entry, Record};
+use genie_core::ours::Of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -25,8 +26,7 @@ use crate::auth::{Caller, Known};
 use crate::body::{self, Json, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::ours::Ours;
-use crate::{pace, page};
+use crate::{pace, page, rights};
 
 /// How many records are read at a time to find the tenant's.
 const READ: usize = 1_000;
@@ -101,25 +101,24 @@ pub(crate) async fn list(
     Params(listing): Params<Listing>,
 ) -> Result<Response, Problem> {
     let limit = page::limit(listing.limit)?;
-    let journal = edge.kernel().journal();
-    let mut ours = Ours::of(edge.kernel(), caller.identity());
+    let mut chain = edge.kernel().chain_of(caller.tenant());
     let (mut data, mut last) = (Vec::new(), listing.after.unwrap_or(0));
     for _ in 0..READS_MAX {
-        let records = journal.read(last, READ).await?;
-        let at_end = records.len() < READ;
-        for record in records {
-            ours.learn(&record);
-            if ours.has(record.entry.run_id()).await? {
-                if data.len() == limit {
-                    return page_of(data, Some(last));
-                }
-                data.push(Shown::of(journal.chain(), &record)?);
+        let stretch = chain.read(last, READ).await?;
+        for Of { subject, it: record } in stretch.records {
+            if !rights::sees(caller.identity(), &subject) {
+                continue;
+            }
+            if data.len() == limit {
+                return page_of(data, Some(last));
             }
             last = record.seq;
+            data.push(Shown::of(edge.kernel().chain(), &record)?);
         }
-        if at_end {
+        if stretch.is_end {
             return page_of(data, None);
         }
+        last = stretch.last;
     }
     page_of(data, Some(last))
 }
@@ -211,7 +210,8 @@ pub(crate) async fn verify(
 /// The fault as the tenant is told of it: nothing about the runs of others.
 async fn told(edge: &Edge, caller: &Caller, fault: Fault) -> Result<Fault, Problem> {
     let Some(run) = fault.run else { return Ok(fault) };
-    if Ours::of(edge.kernel(), caller.identity()).has(run).await? {
+    let found = edge.kernel().run(caller.tenant(), run).await?;
+    if found.is_some_and(|found| rights::sees(caller.identity(), &found.subject)) {
         return Ok(fault);
     }
     let problem = "a run that is not yours; whoever runs the installation learns which".to_owned();

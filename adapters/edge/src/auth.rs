@@ -7,15 +7,14 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
+use genie_core::Tenant;
 use genie_core::identity::Credential;
 use genie_core::identity::accounts::{Account, Session};
-use genie_core::journal::chain::Hash;
 use genie_core::principal::{Identity, Principal};
-use subtle::ConstantTimeEq;
 
 use crate::edge::Edge;
+use crate::entrance::Lineage;
 use crate::error::Problem;
-use crate::lineage::Lineage;
 use crate::pace::{claims, paced};
 use crate::rights::Right;
 use crate::tokens::Use;
@@ -43,7 +42,8 @@ impl Caller {
         self.principal.identity()
     }
 
-    pub(crate) fn tenant(&self) -> &str {
+    /// Whose everything is that a handler may touch for them.
+    pub(crate) fn tenant(&self) -> &Tenant {
         self.principal.tenant()
     }
 }
@@ -100,38 +100,9 @@ async fn known(edge: &Edge, headers: &HeaderMap) -> Result<Caller, Problem> {
     let text = text.trim();
     // No key has a dot, and every token two.
     if text.contains('.') {
-        return by_token(edge, text).await;
+        let claims = edge.tokens.claims(&edge.tasks, (Use::Access, text), edge.now()).await?;
+        return edge.options.entrance.by_token(&claims, edge.now()).await;
     }
-    by_key(edge, &Credential::parse(text).ok_or_else(wrong)?).await
-}
-
-async fn by_key(edge: &Edge, credential: &Credential) -> Result<Caller, Problem> {
-    let key = edge.options.keys.claimed(credential.id()).await?;
-    // Compared also where there is nothing to compare with, so that neither takes longer.
-    let kept = key.as_ref().map_or(Hash::ZERO, |key| key.secret_sha256);
-    let is_right: bool = kept.0.ct_eq(&credential.secret_sha256().0).into();
-    let Some(key) = key.filter(|_| is_right) else {
-        return Err(Problem::unauthenticated("invalid_key", "there is no such key"));
-    };
-    let now = edge.now();
-    if key.revoked_at.is_some() {
-        return Err(Problem::unauthenticated("revoked_key", "the key was revoked"));
-    }
-    if !key.is_good(now) {
-        return Err(Problem::unauthenticated("expired_key", "the key has expired"));
-    }
-    let lineage = Lineage::of(edge, key).await?;
-    let principal = (edge.options.admit)(lineage.rights(now)?);
-    Ok(Caller { principal, shown: Shown::Key(Arc::new(lineage)) })
-}
-
-async fn by_token(edge: &Edge, text: &str) -> Result<Caller, Problem> {
-    let now = edge.now();
-    let claims = edge.tokens.claims(&edge.tasks, (Use::Access, text), now).await?;
-    let found = edge.options.accounts.session(claims.sid).await?;
-    let found =
-        found.filter(|(session, account)| session.is_good(now) && account.disabled_at.is_none());
-    let (session, account) = found.ok_or_else(Problem::ended_session)?;
-    let principal = (edge.options.admit)(account.identity.clone());
-    Ok(Caller { principal, shown: Shown::Session(Arc::new((session, account))) })
+    let credential = Credential::parse(text).ok_or_else(wrong)?;
+    edge.options.entrance.by_key(&credential, edge.now()).await
 }

@@ -28,7 +28,7 @@ use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet};
 use genie_core::principal::Identity;
 use genie_core::runs::MemoryRuns;
 use genie_core::{
-    Agent, AgentError, AgentSpec, Ask, Context, Governed, Kernel, async_trait, limits,
+    Agent, AgentError, AgentSpec, Ask, Context, Governed, Kernel, Tenant, async_trait, limits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,7 @@ use zeroize::Zeroizing;
 use crate::ask::Question;
 use crate::documents::Read;
 use crate::edge::{Edge, Limits, Options, SignIn};
+use crate::entrance::{Admit, Entrance};
 use crate::money::Currency;
 use crate::router;
 use crate::system::About;
@@ -109,6 +110,7 @@ fn call(requested: Requested) -> Ask {
 pub(crate) struct Desk {
     pub(crate) edge: Arc<Edge>,
     router: Router,
+    admit: Admit,
     keys: Arc<MemoryKeys>,
     pub(crate) accounts: Arc<MemoryAccounts>,
     clock: Arc<SteadyClock>,
@@ -144,7 +146,6 @@ impl Desk {
             Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_000_000_000_000))),
             Arc::new(SeededIds::new(7)),
         );
-        let budgets = Arc::new(MemoryBudgets::default());
         let (kernel, authority) = Kernel::start(kernel::Options {
             agents: vec![&Echo],
             tools: Vec::new(),
@@ -156,7 +157,7 @@ impl Desk {
             clock: clock.clone(),
             ids: ids.clone(),
             limits: limits::Limits::default(),
-            budgets: budgets.clone(),
+            budgets: Arc::new(MemoryBudgets::default()),
             prices: Prices::default(),
             home_region: "in".to_owned(),
             user_clearance: Clearance::up_to(Classification::Restricted),
@@ -165,13 +166,14 @@ impl Desk {
         .unwrap();
         let keys = Arc::new(MemoryKeys::default());
         let accounts = Arc::new(MemoryAccounts::default());
-        let edge = Edge::new(Options {
+        let tap = kernel.system(&authority).tap();
+        let admit: Admit = Arc::new(move |identity| authority.admit(identity));
+        let newcomers = Some(rights("acme", &["user"]));
+        let ring = keys.clone();
+        let options = Options {
             kernel,
-            admit: Arc::new(move |identity| authority.admit(identity)),
-            keys: keys.clone(),
-            accounts: accounts.clone(),
+            entrance: Entrance::new(ring, accounts.clone(), admit.clone(), newcomers),
             sign_in: SignIn {
-                newcomers: Some(rights("acme", &["user"])),
                 seeds: Arc::new(|| Ok(vec![Zeroizing::new([7; 32])])),
                 access: Duration::from_mins(15),
                 session: Duration::from_hours(24),
@@ -186,7 +188,6 @@ impl Desk {
                 limits: "in_process",
                 disclosure: "A test answers.".to_owned(),
             },
-            budgets: budgets.clone(),
             currency: Currency { code: "INR".to_owned(), decimals: 2 },
             clock: clock.clone(),
             ids: ids.clone(),
@@ -197,8 +198,14 @@ impl Desk {
             label: Label::new(Classification::Public),
             statement_bytes_max: 1_000,
             limits: limits_with(requests_per_minute_max),
-        });
-        Self { router: router::router(&edge), edge, keys, accounts, clock, ids }
+        };
+        let edge = Edge::new(options, tap);
+        Self { router: router::router(&edge), edge, admit, keys, accounts, clock, ids }
+    }
+
+    /// A tenant, as somebody of it has it.
+    pub(crate) fn tenant(&self, name: &str) -> Tenant {
+        (self.admit)(rights(name, &[])).tenant().clone()
     }
 
     /// A key of `tenant` with these roles; expired or revoked if one says so.
@@ -219,7 +226,7 @@ impl Desk {
             expires_at: (fate == Fate::Expired).then_some(now),
             revoked_at: (fate == Fate::Revoked).then_some(now),
         };
-        self.keys.put(&key).await.unwrap();
+        self.keys.put(&self.tenant(tenant), &key).await.unwrap();
         made.text().to_string()
     }
 
@@ -227,7 +234,7 @@ impl Desk {
     pub(crate) async fn revoke_elsewhere(&self, key: &str) {
         use genie_core::clock::Clock;
         let id = Credential::parse(key).unwrap().id();
-        assert!(self.keys.revoke("acme", None, id, self.clock.now()).await.unwrap());
+        assert!(self.keys.revoke(&self.tenant("acme"), None, id, self.clock.now()).await.unwrap());
     }
 
     /// An access token of an account of `tenant` with these roles.

@@ -45,7 +45,7 @@ pub(crate) async fn create(
     let identity = caller.identity();
     let document = Document {
         id: DocumentId(edge.options.ids.uuid(now)),
-        tenant: identity.tenant.as_str().into(),
+        tenant: caller.tenant().clone(),
         subject: identity.subject.as_str().into(),
         blob: Blob::of(&content),
         created_at: now,

@@ -7,15 +7,12 @@ use std::time::Duration;
 use genie_core::attempts::Attempts;
 use genie_core::audit::evidence::Evidence;
 use genie_core::audit::receipts::Receipts;
-use genie_core::budget::Budgets;
 use genie_core::clock::{Clock, Timestamp};
 use genie_core::document::Documents;
-use genie_core::identity::Keys;
-use genie_core::identity::accounts::Accounts;
 use genie_core::ids::{Ids, RunId};
 use genie_core::label::Label;
 use genie_core::pace::Paces;
-use genie_core::principal::{Identity, Principal};
+use genie_core::tap::Tap;
 use genie_core::tasks::Tasks;
 use genie_core::{Ask, Kernel};
 use tokio_util::sync::CancellationToken;
@@ -23,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::Question;
 use crate::audit::Turn;
 use crate::documents::Read;
-use crate::hub::Hub;
+use crate::entrance::Entrance;
+use crate::follow::Hub;
 use crate::metrics::Counters;
 use crate::money::Currency;
 use crate::password::Passwords;
-use crate::remembered::Remembered;
 use crate::retry;
 use crate::system::About;
 use crate::throughput::{self, Throughput};
@@ -65,8 +62,6 @@ pub struct Limits {
 
 /// How people sign in with a password.
 pub struct SignIn {
-    /// The tenant and rights of those who register; `None` if nobody may.
-    pub newcomers: Option<Identity>,
     /// The keys that tokens are signed with.
     pub seeds: Seeds,
     /// How long an access token opens routes.
@@ -79,13 +74,9 @@ pub struct SignIn {
 pub struct Options {
     /// The kernel.
     pub kernel: Kernel,
-    /// Seals an identity that was read from a verified key.
-    pub admit: Arc<dyn Fn(Identity) -> Principal + Send + Sync>,
     /// Who may come in.
-    pub keys: Arc<dyn Keys>,
-    /// Who signs in with a password.
-    pub accounts: Arc<dyn Accounts>,
-    /// How they do.
+    pub entrance: Entrance,
+    /// How they sign in with a password.
     pub sign_in: SignIn,
     /// Where requests are counted.
     pub paces: Arc<dyn Paces>,
@@ -113,12 +104,20 @@ pub struct Options {
     pub label: Label,
     /// Most bytes of a statement.
     pub statement_bytes_max: usize,
-    /// What keys may spend.
-    pub budgets: Arc<dyn Budgets>,
-    /// The currency that they spend.
+    /// The currency that keys spend.
     pub currency: Currency,
     /// The bounds.
     pub limits: Limits,
+}
+
+/// The id of a run that is about to begin; made just now, so that it is nobody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fresh(RunId);
+
+impl Fresh {
+    pub(crate) fn id(self) -> RunId {
+        self.0
+    }
 }
 
 /// A running edge.
@@ -138,10 +137,10 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(mut options: Options) -> Arc<Self> {
-        options.keys = Arc::new(Remembered::over(options.keys));
+    /// Starts an edge, whose streams show what `tap` gives.
+    pub(crate) fn new(options: Options, tap: Tap) -> Arc<Self> {
         let tasks = Tasks::default();
-        let hub = Hub::start(&options.kernel, &tasks);
+        let hub = Hub::start(tap, &tasks);
         let tokens = Arc::new(Tokens::new(options.sign_in.seeds.clone()));
         let edge = Arc::new(Self {
             started_at: options.clock.now(),
@@ -171,8 +170,8 @@ impl Edge {
     }
 
     /// A fresh id for a run.
-    pub(crate) fn run_id(&self) -> RunId {
-        RunId(self.options.ids.uuid(self.now()))
+    pub(crate) fn fresh(&self) -> Fresh {
+        Fresh(RunId(self.options.ids.uuid(self.now())))
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -20,7 +20,7 @@ use genie_core::audit::receipts::NoReceipt;
 use genie_core::failure::{Denied, Failure};
 use genie_core::ids::RunId;
 use genie_core::outcome::Outcome;
-use genie_core::{Refused, journal};
+use genie_core::{Refused, journal, ours};
 use serde_json::{Map, Value, json};
 
 use crate::newcomer::NotMade;
@@ -284,6 +284,15 @@ impl From<Refused> for Problem {
 impl From<journal::Error> for Problem {
     fn from(error: journal::Error) -> Self {
         Self::unavailable(&error)
+    }
+}
+
+impl From<ours::Error> for Problem {
+    fn from(error: ours::Error) -> Self {
+        match error {
+            ours::Error::Journal(error) => error.into(),
+            ours::Error::Runs(error) => error.into(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use genie_core::journal::{self, Entry, Record};
+use genie_core::ours;
 use genie_core::tap::{Ephemeral, Event};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,8 +54,8 @@ pub(crate) async fn events(
     Params(reading): Params<Reading>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let run = runs::visible(&edge, &caller, &id).await?.run_id;
-    let mut follower = Follower::of(edge.kernel(), &edge.hub, run);
+    let run = runs::visible(&edge, &caller, &id).await?;
+    let mut follower = Follower::of(&edge, &run);
     if let Some(last) = headers.get("last-event-id") {
         let seq = last.to_str().ok().and_then(|text| text.trim().parse().ok());
         let seq = seq.ok_or_else(|| {
@@ -106,12 +107,12 @@ pub(crate) trait Source: Send + 'static {
 /// Why a stream ends before its time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    /// The journal.
+    /// One run's.
     #[error(transparent)]
-    Journal(#[from] journal::Error),
-    /// The runs.
+    Run(#[from] journal::Error),
+    /// A tenant's.
     #[error(transparent)]
-    Runs(#[from] genie_core::runs::Error),
+    Tenant(#[from] ours::Error),
 }
 
 /// The events of one run.

@@ -7,21 +7,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use genie_core::Kernel;
 use genie_core::ids::RunId;
 use genie_core::journal::{self, Entry, Record};
 use genie_core::outcome::Outcome;
 use genie_core::tap::{Event, outcome_of};
+use genie_core::{Kernel, Tenant};
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::hub::{Hub, Subscription};
+use crate::edge::{Edge, Fresh};
+use crate::runs::Visible;
+
+mod hub;
+
+pub(crate) use hub::Hub;
+use hub::Subscription;
 
 /// How often to look for records of a run that another process works on.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Reads on in one run.
+/// Reads on in one run: one that its caller may see, or is about to begin.
 pub(crate) struct Follower {
     kernel: Kernel,
+    tenant: Tenant,
     run: RunId,
     live: Subscription,
     /// The number of the last record that was given.
@@ -34,11 +41,21 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// Follows the run from its beginning.
-    pub(crate) fn of(kernel: &Kernel, hub: &Hub, run: RunId) -> Self {
+    pub(crate) fn of(edge: &Edge, run: &Visible) -> Self {
+        Self::new(edge, run.tenant(), run.run_id)
+    }
+
+    /// Follows a run that has not begun: nothing is to be looked up.
+    pub(crate) fn of_new(edge: &Edge, tenant: &Tenant, run: Fresh) -> Self {
+        Self { behind: false, ..Self::new(edge, tenant, run.id()) }
+    }
+
+    fn new(edge: &Edge, tenant: &Tenant, run: RunId) -> Self {
         Self {
-            kernel: kernel.clone(),
+            kernel: edge.kernel().clone(),
+            tenant: tenant.clone(),
             run,
-            live: hub.follow(run),
+            live: edge.hub.follow(run),
             seen: 0,
             behind: true,
             backlog: VecDeque::new(),
@@ -46,15 +63,10 @@ impl Follower {
         }
     }
 
-    /// Follows a run that has not begun: nothing is to be looked up.
-    pub(crate) fn of_new(kernel: &Kernel, hub: &Hub, run: RunId) -> Self {
-        Self { behind: false, ..Self::of(kernel, hub, run) }
-    }
-
     /// Skips what a client has seen: everything up to the record with this number in the journal.
     /// Gives whether anything is left and the run has not ended with what is left out.
     pub(crate) async fn resume(&mut self, seq: u64) -> Result<bool, journal::Error> {
-        let records = self.kernel.journal().read_run(self.run).await?;
+        let records = self.kernel.records(&self.tenant, self.run).await?;
         let exact = records.iter().rev().find(|record| record.seq == seq);
         let before = || records.iter().filter(|record| record.seq <= seq).map(|r| r.number).max();
         self.seen = exact.map(|record| record.number).or_else(before).unwrap_or(0);
@@ -112,7 +124,7 @@ impl Follower {
     }
 
     async fn catch_up(&mut self) -> Result<(), journal::Error> {
-        let records = self.kernel.journal().read_run(self.run).await?;
+        let records = self.kernel.records(&self.tenant, self.run).await?;
         self.outcome = outcome_of(&records);
         self.backlog = records.into_iter().filter(|record| record.number > self.seen).collect();
         self.behind = false;
@@ -128,7 +140,7 @@ impl Follower {
         if record.seq > self.kernel.head().seq {
             return Ok(());
         }
-        self.kernel.journal().durable(record.seq).await
+        self.kernel.durable(record.seq).await
     }
 }
 

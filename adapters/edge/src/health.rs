@@ -28,8 +28,8 @@ fn limits(edge: &Edge) -> &'static str {
 
 /// `GET /ready`: whether it can take requests. Where limits are degraded, it can.
 pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
-    let database = edge.options.keys.has_admin(edge.now()).await.is_ok();
-    let journal = edge.kernel().journal().has_room();
+    let database = edge.options.entrance.answers(edge.now()).await;
+    let journal = edge.kernel().has_room();
     let drains = edge.is_draining();
     let limits = limits(&edge);
     let is_ready = database && journal && !drains && limits != "unavailable";

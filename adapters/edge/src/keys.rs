@@ -9,8 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use genie_core::budget::BudgetId;
 use genie_core::clock::Timestamp;
-use genie_core::identity::{ADMIN, Credential, Error, Key, KeyId, Keys, Maker, Query, Quotas};
-use genie_core::ids::Ids;
+use genie_core::identity::{ADMIN, Credential, Key, KeyId, Maker, Query, Quotas};
 use genie_core::limits::KEY_CHAIN_MAX;
 use genie_core::principal::{Allowed, Identity};
 use schemars::JsonSchema;
@@ -28,35 +27,6 @@ use crate::{page, sessions};
 const NAME_LEN_MAX: usize = 200;
 /// Most roles, scopes or consents of a key.
 const NAMES_MAX: usize = 100;
-
-/// Makes the first administrator's key and gives its text, which is kept nowhere.
-///
-/// # Errors
-/// A store that does not take it.
-pub async fn first_admin(
-    keys: &dyn Keys,
-    ids: &dyn Ids,
-    now: Timestamp,
-    identity: Identity,
-) -> Result<String, Error> {
-    let made = Credential::make(ids, now);
-    let created_by = identity.subject.as_str().into();
-    let key = Key {
-        id: made.id(),
-        name: "administrator".into(),
-        identity,
-        secret_sha256: made.secret_sha256(),
-        created_by,
-        maker: Maker::Operator,
-        quotas: Quotas::default(),
-        budget_minor: None,
-        created_at: now,
-        expires_at: None,
-        revoked_at: None,
-    };
-    keys.put(&key).await?;
-    Ok(made.text().to_string())
-}
 
 fn shown(key: &Key) -> Value {
     json!({
@@ -111,7 +81,7 @@ async fn budget(edge: &Edge, caller: &Caller, key: &Key) -> Result<Value, Proble
     if key.budget_minor.is_none() {
         return Ok(Value::Null);
     }
-    let budget = edge.options.budgets.get(caller.tenant(), BudgetId(key.id.0)).await?;
+    let budget = edge.kernel().budget(caller.tenant(), BudgetId(key.id.0)).await?;
     let (budget, currency) = (budget.unwrap_or_default(), &edge.options.currency);
     Ok(json!({
         "limit": currency.money(budget.limit_minor),
@@ -147,7 +117,7 @@ pub(crate) async fn list(
     let before = listing.after.map(|after| body::id_param("after", &after)).transpose()?;
     let subject = (!is_admin(&caller)).then(|| caller.identity().subject.clone());
     let query = Query { subject, before: before.map(KeyId), limit: limit + 1 };
-    let keys = edge.options.keys.list(caller.tenant(), &query).await?;
+    let keys = edge.options.entrance.keys().list(caller.tenant(), &query).await?;
     Ok(body::json(&page::of(keys, limit, shown, |key| key.id.to_string())))
 }
 
@@ -326,9 +296,9 @@ pub(crate) async fn create(
         revoked_at: None,
     };
     if let Some(limit_minor) = budget {
-        edge.options.budgets.allot(caller.tenant(), BudgetId(key.id.0), limit_minor).await?;
+        edge.kernel().allot(caller.tenant(), BudgetId(key.id.0), limit_minor).await?;
     }
-    edge.options.keys.put(&key).await?;
+    edge.options.entrance.keys().put(caller.tenant(), &key).await?;
     tracing::info!(key = %key.id, by = caller.identity().subject, "a key was made");
     let mut object = shown(&key);
     object["budget"] = json!(budget.map(|minor| currency.money(minor)));
@@ -346,7 +316,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let id = KeyId(body::id(&id, "key")?);
     let subject = (!is_admin(&caller)).then(|| caller.identity().subject.clone());
-    let keys = &edge.options.keys;
+    let keys = edge.options.entrance.keys();
     if !keys.revoke(caller.tenant(), subject.as_deref(), id, edge.now()).await? {
         return Err(Problem::not_found("key"));
     }

@@ -2,13 +2,12 @@
 
 use genie_core::clock::Timestamp;
 use genie_core::identity::Error;
-use genie_core::identity::accounts::{Account, AccountId, Accounts, PasswordHash};
-use genie_core::ids::Ids;
+use genie_core::identity::accounts::{Account, AccountId, PasswordHash};
 use genie_core::principal::Identity;
 use zeroize::Zeroizing;
 
 use crate::keys::is_name;
-use crate::password::{self, LEN_MAX, LEN_MIN, Password};
+use crate::password::{LEN_MAX, LEN_MIN, Password};
 
 /// Most bytes of an e-mail address (RFC 5321, 4.5.3.1.3), without its angle brackets.
 const EMAIL_LEN_MAX: usize = 254;
@@ -68,7 +67,7 @@ fn is_email(email: &str) -> bool {
 }
 
 /// Whether this may be a password of the account with this address.
-fn check_password(password: &str, email: &str) -> Result<(), NotMade> {
+pub(crate) fn check_password(password: &str, email: &str) -> Result<(), NotMade> {
     let unfit = |detail: String| Err(NotMade::Unfit { field: "password", detail });
     if !(LEN_MIN..=LEN_MAX).contains(&password.chars().count()) {
         return unfit(format!("`password` has {LEN_MIN} to {LEN_MAX} characters"));
@@ -120,40 +119,6 @@ impl Newcomer {
             disabled_at: None,
         }
     }
-
-    /// Makes the account here and now: for an operator; requests are made to wait their turn.
-    ///
-    /// # Errors
-    /// [`NotMade`].
-    pub async fn sign_up(
-        self,
-        accounts: &dyn Accounts,
-        ids: &dyn Ids,
-        now: Timestamp,
-        rights: Identity,
-    ) -> Result<Account, NotMade> {
-        let hash = password::hash(&self.password, ids).ok_or(NotMade::Unhashed)?;
-        let account = self.account(hash, rights, (ids.uuid(now), now));
-        if accounts.create(&account).await? { Ok(account) } else { Err(NotMade::Taken) }
-    }
-}
-
-/// Gives an account another password and ends its sessions.
-///
-/// # Errors
-/// [`NotMade`].
-pub async fn set_password(
-    accounts: &dyn Accounts,
-    ids: &dyn Ids,
-    now: Timestamp,
-    (account, password): (Account, Zeroizing<String>),
-) -> Result<Account, NotMade> {
-    check_password(&password, &account.email)?;
-    let password = password::hash(&password, ids).ok_or(NotMade::Unhashed)?;
-    let account = Account { password, ..account };
-    accounts.change(&account).await?;
-    accounts.end_all(account.id, now).await?;
-    Ok(account)
 }
 
 #[cfg(test)]

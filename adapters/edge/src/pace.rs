@@ -46,10 +46,10 @@ pub(crate) fn claims(edge: &Edge, caller: &Caller) -> Vec<Claim> {
         }
     }
     // A length before each, so that no two subjects are counted as one.
-    let user = format!("{}:{tenant}{subject}", tenant.len());
+    let user = format!("{}:{tenant}{subject}", tenant.as_str().len());
     claims.push(minute("user", user, limits.user_requests_per_minute_max));
     let quota = limits.tenant_requests_per_minute_max;
-    claims.push(minute("tenant", tenant.to_owned(), quota));
+    claims.push(minute("tenant", tenant.to_string(), quota));
     claims
 }
 

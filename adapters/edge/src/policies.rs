@@ -105,7 +105,7 @@ pub(crate) async fn evaluate(
         from: imagined.from.unwrap_or_else(|| USER.to_owned()),
         to: imagined.to,
         payload: imagined.payload.unwrap_or_else(|| json!({})),
-        principal: imagined.principal.map_or_else(own, |asker| asker.of_tenant(tenant)),
+        principal: imagined.principal.map_or_else(own, |asker| asker.of_tenant(tenant.as_str())),
         label: imagined.label.unwrap_or_else(|| edge.options.label.clone()),
         hops: imagined.hops,
     };

@@ -32,7 +32,7 @@ pub(crate) async fn receipt(
     if run.ended_at.is_none() {
         return Err(NoReceipt::Open.into());
     }
-    let text = receipts.receipt(run.run_id).await?.to_text();
+    let text = receipts.receipt(caller.tenant(), run.run_id).await?.to_text();
     if !body::accepts(&headers, "text/plain") {
         return Ok(body::json(&json!({ "run_id": run.run_id, "receipt": text })));
     }

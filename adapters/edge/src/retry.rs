@@ -15,7 +15,7 @@ use genie_core::journal::chain::Hash;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::edge::Edge;
+use crate::edge::{Edge, Fresh};
 use crate::error::Problem;
 
 /// Longest key.
@@ -32,7 +32,7 @@ const NONE: RunId = RunId(Uuid::nil());
 /// Which run answers a request.
 pub(crate) enum Entry {
     /// One that is to begin; the attempt is there if the client gave a key.
-    New(RunId, Option<Attempt>),
+    New(Fresh, Option<Attempt>),
     /// One that has begun.
     Known(RunId),
 }
@@ -45,7 +45,7 @@ pub(crate) async fn forget(edge: Arc<Edge>) {
         if let Err(error) = forgotten {
             tracing::warn!(%error, "old attempts are still kept");
         }
-        if let Err(error) = edge.options.accounts.forget(edge.now()).await {
+        if let Err(error) = edge.options.entrance.forget(edge.now()).await {
             tracing::warn!(%error, "sessions that are over are still kept");
         }
         tokio::time::sleep(FORGET_EVERY).await;
@@ -99,22 +99,22 @@ async fn enter_part(
     headers: &HeaderMap,
     (request, part): (Hash, Option<usize>),
 ) -> Result<Entry, Problem> {
-    let run_id = edge.run_id();
-    let Some(bytes) = given(headers)? else { return Ok(Entry::New(run_id, None)) };
+    let fresh = edge.fresh();
+    let Some(bytes) = given(headers)? else { return Ok(Entry::New(fresh, None)) };
     let key = String::from_utf8_lossy(bytes);
     // No client's key has a space.
     let key = part.map_or_else(|| key.to_string(), |part| format!("{key} {part}"));
     let identity = caller.identity();
     let attempt = Attempt {
-        tenant: identity.tenant.as_str().into(),
+        tenant: caller.tenant().clone(),
         subject: identity.subject.as_str().into(),
         key: key.into(),
         request,
-        run_id,
+        run_id: fresh.id(),
         at: edge.now(),
     };
     let Some(before) = edge.options.attempts.begin(&attempt).await? else {
-        return Ok(Entry::New(run_id, Some(attempt)));
+        return Ok(Entry::New(fresh, Some(attempt)));
     };
     if before.request != request {
         let problem = "this `Idempotency-Key` came with another request before; make a new one";
@@ -124,7 +124,7 @@ async fn enter_part(
         return Ok(Entry::Known(before.run_id));
     }
     if edge.options.attempts.swap(before.run_id, &attempt).await? {
-        return Ok(Entry::New(run_id, Some(attempt)));
+        return Ok(Entry::New(fresh, Some(attempt)));
     }
     Err(Problem::in_progress())
 }
@@ -134,7 +134,7 @@ async fn may_begin_again(edge: &Edge, caller: &Caller, before: &Attempt) -> Resu
     if before.run_id == NONE {
         return Ok(true);
     }
-    match edge.kernel().runs().get(caller.tenant(), before.run_id).await? {
+    match edge.kernel().run(caller.tenant(), before.run_id).await? {
         Some(run) => Ok(["failed", "cancelled", "expired"].contains(&&*run.status)),
         None if edge.now() < before.at.plus(BEGIN_WAIT) => Err(Problem::in_progress()),
         None => Ok(true),

@@ -1,10 +1,12 @@
 //! Runs: listed, shown and cancelled.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use genie_core::Tenant;
 use genie_core::approval::Filter;
 use genie_core::ids::RunId;
 use genie_core::journal::{Entry, Record};
@@ -54,17 +56,46 @@ pub(crate) async fn list(
         before: before.map(RunId),
         limit: limit + 1,
     };
-    let runs = edge.kernel().runs().list(caller.tenant(), &query).await?;
+    let runs = edge.kernel().runs(caller.tenant(), &query).await?;
     let page = page::of(runs, limit, |run| json!(run), |run| run.run_id.to_string());
     Ok(body::json(&page))
 }
 
-/// The run, if the caller may know of it.
-pub(crate) async fn visible(edge: &Edge, caller: &Caller, id: &str) -> Result<Summary, Problem> {
-    let run = RunId(body::id(id, "run")?);
-    let found = edge.kernel().runs().get(caller.tenant(), run).await?;
-    let found = found.filter(|run| rights::sees(caller.identity(), &run.subject));
-    found.ok_or_else(|| Problem::not_found("run"))
+/// A run that its caller may know of; there is no other way to one than [`Visible::to`].
+pub(crate) struct Visible {
+    summary: Summary,
+    tenant: Tenant,
+}
+
+impl Visible {
+    /// The run, if the caller may know of it.
+    ///
+    /// # Errors
+    /// No run that they may, whether or not there is one.
+    pub(crate) async fn to(caller: &Caller, edge: &Edge, run: RunId) -> Result<Self, Problem> {
+        let found = edge.kernel().run(caller.tenant(), run).await?;
+        let found = found.filter(|run| rights::sees(caller.identity(), &run.subject));
+        let summary = found.ok_or_else(|| Problem::not_found("run"))?;
+        Ok(Self { summary, tenant: caller.tenant().clone() })
+    }
+
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+}
+
+impl Deref for Visible {
+    type Target = Summary;
+
+    fn deref(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+/// The run with the id that a path has, if the caller may know of it.
+pub(crate) async fn visible(edge: &Edge, caller: &Caller, id: &str) -> Result<Visible, Problem> {
+    Visible::to(caller, edge, RunId(body::id(id, "run")?)).await
 }
 
 /// `GET /v1/runs/{id}`: everything on record.
@@ -74,11 +105,11 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let run = visible(&edge, &caller, &id).await?;
-    let records = edge.kernel().journal().read_run(run.run_id).await?;
+    let records = edge.kernel().records(caller.tenant(), run.run_id).await?;
     let filter = Filter { run_id: Some(run.run_id), limit: APPROVALS_MAX, ..Filter::default() };
-    let approvals = edge.kernel().approvals().list(caller.tenant(), &filter).await?;
+    let approvals = edge.kernel().approvals(caller.tenant(), &filter).await?;
     let (sight, now) = (Sight::of(caller.identity()), edge.now());
-    let mut object = json!(run);
+    let mut object = json!(*run);
     object["messages"] = records.iter().filter_map(|record| sight.message(record)).collect();
     object["steps"] = entries(&records, sight, |entry| matches!(entry, Entry::Step { .. }));
     object["handled"] = entries(&records, sight, |entry| matches!(entry, Entry::Handled { .. }));

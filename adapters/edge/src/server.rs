@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use genie_core::tap::Tap;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -45,15 +46,16 @@ pub struct Server {
     closed: oneshot::Receiver<()>,
 }
 
-/// Starts an edge that listens on this address; port 0 is any free one.
+/// Starts an edge that listens on this address; port 0 is any free one. Its streams show what `tap`
+/// gives: to each client what is theirs.
 ///
 /// # Errors
 /// [`StartError`] if the address cannot be had.
-pub async fn start(options: Options, address: SocketAddr) -> Result<Server, StartError> {
+pub async fn start(options: Options, tap: Tap, address: SocketAddr) -> Result<Server, StartError> {
     let unusable = |source| StartError { address, source };
     let listener = TcpListener::bind(address).await.map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
-    let edge = Edge::new(options);
+    let edge = Edge::new(options, tap);
     let (stop, (closing, closed)) = (CancellationToken::new(), oneshot::channel());
     let door = Door { edge: edge.clone(), router: router::router(&edge), stop: stop.clone() };
     edge.tasks.spawn(async move {

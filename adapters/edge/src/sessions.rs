@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::{Account, Session, SessionId};
 use genie_core::journal::chain::Hash;
-use genie_core::limits::SESSIONS_PER_ACCOUNT_MAX;
 use genie_core::pace::Claim;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -26,7 +25,6 @@ use crate::edge::Edge;
 use crate::error::Problem;
 use crate::newcomer::{Newcomer, NotMade, normal};
 use crate::pace::{self, paced};
-use crate::password;
 use crate::tokens::{Refusal, Use};
 
 /// Where a request comes from.
@@ -96,19 +94,18 @@ pub(crate) async fn register(
 }
 
 async fn registered(edge: &Edge, wanted: SigningUp) -> Result<Response, Problem> {
-    let Some(rights) = edge.options.sign_in.newcomers.clone() else {
+    let entrance = &edge.options.entrance;
+    if !entrance.takes_newcomers() {
         let problem = "nobody registers here; ask an administrator for an account";
         return Err(Problem::forbidden(problem));
-    };
+    }
     let SigningUp { email, password, name } = wanted;
     let newcomer = Newcomer::new(&email, &name, password)?;
     let ids = &edge.options.ids;
     let hash = edge.passwords.hash(newcomer.password.clone(), ids.clone()).await?;
     let now = edge.now();
-    let account = newcomer.account(hash, rights, (ids.uuid(now), now));
-    if !edge.options.accounts.create(&account).await? {
-        return Err(NotMade::Taken.into());
-    }
+    let made = entrance.sign_up(&newcomer, hash, (ids.uuid(now), now)).await?;
+    let account = made.ok_or(NotMade::Taken)?;
     tracing::info!(account = %account.id, "an account was made");
     let mut response = body::json(&json!({ "user": shown(&account) }));
     *response.status_mut() = StatusCode::CREATED;
@@ -144,16 +141,8 @@ async fn logged_in(
     email: &str,
     password: Zeroizing<String>,
 ) -> Result<Response, Problem> {
-    let found = edge.options.accounts.claimed(email).await?;
-    let found = found.filter(|account| account.disabled_at.is_none());
-    // Longer than any password is: it is hashed all the same, cut off, against nothing.
-    let fits = password.chars().count() <= password::LEN_MAX;
-    let (password, hash) = match &found {
-        Some(account) if fits => (password, Some(account.password.clone())),
-        _ => (Zeroizing::new(password.chars().take(password::LEN_MAX).collect()), None),
-    };
-    let is_right = edge.passwords.is_right(password, hash).await?;
-    let Some(account) = found.filter(|_| is_right) else {
+    let entrance = &edge.options.entrance;
+    let Some(account) = entrance.sign_in(&edge.passwords, email, password).await? else {
         let problem = "e-mail address or password is wrong";
         return Err(Problem::unauthenticated("invalid_login", problem));
     };
@@ -166,7 +155,7 @@ async fn logged_in(
         expires_at: now.plus(edge.options.sign_in.session),
         ended_at: None,
     };
-    edge.options.accounts.open(&session, SESSIONS_PER_ACCOUNT_MAX).await?;
+    entrance.open(&session).await?;
     tracing::info!(account = %account.id, session = %session.id, "a session was opened");
     answer(edge, &session, &account, now)
 }
@@ -216,16 +205,10 @@ pub(crate) async fn refresh(
 async fn refreshed(edge: &Edge, token: &str) -> Result<Response, Problem> {
     let now = edge.now();
     let claims = edge.tokens.claims(&edge.tasks, (Use::Refresh, token), now).await?;
-    let found = edge.options.accounts.session(claims.sid).await?;
-    let found = found.filter(|(session, account)| {
-        session.is_good(now) && account.disabled_at.is_none() && session.account == account.id
-    });
-    let Some((session, account)) = found else { return Err(Problem::ended_session()) };
-    let accounts = &edge.options.accounts;
-    if claims.generation != session.generation
-        || !accounts.renew(session.id, session.generation).await?
-    {
-        accounts.end(session.id, now).await?;
+    let entrance = &edge.options.entrance;
+    let (session, account) = entrance.session(&claims, now).await?;
+    if !entrance.renew(&session, &claims).await? {
+        entrance.end(&session, now).await?;
         tracing::warn!(account = %account.id, session = %session.id, "a refresh token came twice");
         let problem = "this refresh token was used before, so that its session has ended; sign in";
         return Err(Problem::unauthenticated("reused_token", problem));
@@ -243,7 +226,7 @@ pub(crate) async fn logout(
         let problem = "a key has no session; `DELETE /v1/auth/tokens/{id}` revokes it";
         return Err(Problem::conflict("no_session", problem));
     };
-    edge.options.accounts.end(session.0.id, edge.now()).await?;
+    edge.options.entrance.end(&session.0, edge.now()).await?;
     tracing::info!(session = %session.0.id, "a session was closed");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

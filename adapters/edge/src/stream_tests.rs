@@ -21,8 +21,8 @@ use crate::view::Sight;
 
 /// The body of a stream of a run in which nothing happens.
 fn silent(desk: &Desk) -> Body {
-    let (edge, run) = (&desk.edge, desk.edge.run_id());
-    let follower = Follower::of_new(edge.kernel(), &edge.hub, run);
+    let edge = &desk.edge;
+    let follower = Follower::of_new(edge, &desk.tenant("acme"), edge.fresh());
     let reader = Reader { sight: Sight::All, until: Until::End };
     stream(edge, OfRun { follower, reader }).into_body()
 }

@@ -12,13 +12,15 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use genie_core::Kernel;
 use genie_core::journal::{self, Entry, Record};
-use genie_core::tap::{Event, Tap};
+use genie_core::ours::{Of, OurEvents};
+use genie_core::principal::Identity;
+use genie_core::tap::Event;
 
 use crate::auth::Known;
 use crate::edge::Edge;
 use crate::error::Problem;
 use crate::events::{Broken, Source, beside, frame, stream};
-use crate::ours::Ours;
+use crate::rights;
 use crate::view::Sight;
 
 /// `GET /v1/events`.
@@ -29,19 +31,13 @@ pub(crate) async fn everything(
 ) -> Result<Response, Problem> {
     let kernel = edge.kernel();
     let last = headers.get("last-event-id").map(|last| place(kernel, last)).transpose()?;
-    let tap = match last {
-        None => kernel.tap(),
-        Some(last) => {
-            // What is not kept any more cannot be caught up with.
-            match kernel.journal().read(last, 1).await {
-                Err(journal::Error::Pruned { .. }) => return Err(Problem::gone()),
-                read => drop(read?),
-            }
-            kernel.tap_after(last)
-        }
+    let events = match kernel.events(caller.tenant(), last).await {
+        // What is not kept any more cannot be caught up with.
+        Err(journal::Error::Pruned { .. }) => return Err(Problem::gone()),
+        events => events?,
     };
-    let (ours, sight) = (Ours::of(kernel, caller.identity()), Sight::of(caller.identity()));
-    Ok(stream(&edge, Everything { kernel: kernel.clone(), ours, sight, tap }))
+    let identity = caller.identity().clone();
+    Ok(stream(&edge, Everything { kernel: kernel.clone(), identity, events }))
 }
 
 /// The number of the record that a client has seen last.
@@ -52,24 +48,19 @@ fn place(kernel: &Kernel, last: &HeaderValue) -> Result<u64, Problem> {
         let problem = "`Last-Event-ID` is not the id of an event; leave it out to begin";
         return Err(Problem::malformed(problem));
     };
-    if chain == kernel.journal().chain() && seq <= kernel.head().seq {
-        Ok(seq)
-    } else {
-        Err(Problem::gone())
-    }
+    if chain == kernel.chain() && seq <= kernel.head().seq { Ok(seq) } else { Err(Problem::gone()) }
 }
 
 /// The events of all runs that somebody may see.
 struct Everything {
     kernel: Kernel,
-    ours: Ours,
-    sight: Sight,
-    tap: Tap,
+    identity: Identity,
+    events: OurEvents,
 }
 
 impl Everything {
     fn id(&self, record: &Record) -> String {
-        match self.kernel.journal().chain() {
+        match self.kernel.chain() {
             1 => record.seq.to_string(),
             chain => format!("{chain}-{}", record.seq),
         }
@@ -78,22 +69,21 @@ impl Everything {
 
 impl Source for Everything {
     async fn next(&mut self) -> Result<Option<Event>, Broken> {
-        Ok(self.tap.next().await?)
+        while let Some(Of { subject, it }) = self.events.next().await? {
+            if rights::sees(&self.identity, &subject) {
+                return Ok(Some(it));
+            }
+        }
+        Ok(None)
     }
 
     async fn frame(&mut self, event: &Event) -> Result<Option<Bytes>, Broken> {
-        if let Event::Recorded(record) = event {
-            self.ours.learn(record);
-        }
         let Some(name) = event.name() else { return Ok(None) };
-        if !self.ours.has(event.run_id()).await? {
-            return Ok(None);
-        }
         let data = match event {
             Event::Ephemeral(ephemeral) => beside(ephemeral),
             Event::Recorded(record) => {
-                self.kernel.journal().durable(record.seq).await?;
-                let mut data = self.sight.entry(&record.entry, None);
+                self.kernel.durable(record.seq).await?;
+                let mut data = Sight::of(&self.identity).entry(&record.entry, None);
                 // The answer is in the message to whoever asked; here it would be there only as
                 // long as nobody has to read it back.
                 if matches!(record.entry, Entry::Outcome { .. })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use genie_core::approval::{Approval, ApprovalId, Approvals, Error, Filter};
-use genie_core::async_trait;
+use genie_core::{Tenant, async_trait};
 
 use crate::pool::{Db, Pools, on};
 use crate::rows;
@@ -152,7 +152,8 @@ fn over_and_over(approval: &Approval) -> Error {
 
 #[async_trait]
 impl Approvals for StoredApprovals {
-    async fn put(&self, approval: &Approval) -> Result<(), Error> {
+    async fn put(&self, tenant: &Tenant, approval: &Approval) -> Result<(), Error> {
+        approval.check_tenant(tenant)?;
         for _ in 0..SEALED_MAX {
             let written = self.written(approval).await?;
             if self.insert(approval, &written).await.map_err(failed)? {
@@ -162,11 +163,12 @@ impl Approvals for StoredApprovals {
         Err(over_and_over(approval))
     }
 
-    async fn get(&self, tenant: &str, id: ApprovalId) -> Result<Option<Approval>, Error> {
+    async fn get(&self, tenant: &Tenant, id: ApprovalId) -> Result<Option<Approval>, Error> {
         let sql = "SELECT id, revision, document, sealed, key_id FROM approvals \
                    WHERE id = $1 AND tenant = $2";
         let found: Option<Found> = on!(&self.pools.read, pool => {
-            sqlx::query_as(sql).bind(&id.0.as_bytes()[..]).bind(tenant).fetch_optional(pool).await
+            let query = sqlx::query_as(sql).bind(&id.0.as_bytes()[..]);
+            query.bind(tenant.as_str()).fetch_optional(pool).await
         })
         .map_err(failed)?;
         let Some(found) = found else { return Ok(None) };
@@ -176,7 +178,7 @@ impl Approvals for StoredApprovals {
     }
 
     /// Those that were erased are not among them.
-    async fn list(&self, tenant: &str, filter: &Filter) -> Result<Vec<Approval>, Error> {
+    async fn list(&self, tenant: &Tenant, filter: &Filter) -> Result<Vec<Approval>, Error> {
         let sql = "SELECT id, revision, document, sealed, key_id FROM approvals a \
                    WHERE tenant = $1 \
                    AND ($2 IS NULL OR run_id = $2) AND ($3 IS NULL OR status = $3) \
@@ -188,14 +190,16 @@ impl Approvals for StoredApprovals {
         let run = filter.run_id.map(|run| run.0.as_bytes().to_vec());
         let after = filter.after.map(|after| after.0.as_bytes().to_vec());
         let found: Vec<Found> = on!(&self.pools.read, pool => {
-            let query = sqlx::query_as(sql).bind(tenant).bind(run).bind(filter.status.as_deref());
+            let query = sqlx::query_as(sql).bind(tenant.as_str()).bind(run);
+            let query = query.bind(filter.status.as_deref());
             query.bind(after).bind(rows::number(filter.limit as u64)).fetch_all(pool).await
         })
         .map_err(failed)?;
         self.opened(found).await
     }
 
-    async fn swap(&self, next: &Approval) -> Result<bool, Error> {
+    async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error> {
+        next.check_tenant(tenant)?;
         let Some(before) = next.revision.checked_sub(1) else { return Ok(false) };
         for _ in 0..SEALED_MAX {
             let written = self.written(next).await?;

@@ -24,7 +24,7 @@ impl Attempts for StoredAttempts {
         let insert = "INSERT INTO attempts (tenant, subject, client_key, request, run_id, at) \
                       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
         let begun = on!(&self.pools.write, pool => {
-            let query = sqlx::query(insert).bind(&*attempt.tenant).bind(&*attempt.subject);
+            let query = sqlx::query(insert).bind(attempt.tenant.as_str()).bind(&*attempt.subject);
             let query = query.bind(&*attempt.key).bind(&attempt.request.0[..]);
             let query = query.bind(&attempt.run_id.0.as_bytes()[..]).bind(attempt.at.as_micros());
             query.execute(pool).await.map(|done| done.rows_affected())
@@ -37,8 +37,8 @@ impl Attempts for StoredAttempts {
                       WHERE tenant = $1 AND subject = $2 AND client_key = $3";
         // Read where it is written, so that what has just come is there.
         let (request, run, at): (Vec<u8>, Vec<u8>, i64) = on!(&self.pools.write, pool => {
-            let query = sqlx::query_as(select).bind(&*attempt.tenant).bind(&*attempt.subject);
-            query.bind(&*attempt.key).fetch_one(pool).await
+            let query = sqlx::query_as(select).bind(attempt.tenant.as_str());
+            query.bind(&*attempt.subject).bind(&*attempt.key).fetch_one(pool).await
         })
         .map_err(failed)?;
         Ok(Some(Attempt {
@@ -55,7 +55,7 @@ impl Attempts for StoredAttempts {
         let swapped = on!(&self.pools.write, pool => {
             let query = sqlx::query(sql).bind(&next.request.0[..]);
             let query = query.bind(&next.run_id.0.as_bytes()[..]).bind(next.at.as_micros());
-            let query = query.bind(&*next.tenant).bind(&*next.subject).bind(&*next.key);
+            let query = query.bind(next.tenant.as_str()).bind(&*next.subject).bind(&*next.key);
             let query = query.bind(&before.0.as_bytes()[..]);
             query.execute(pool).await.map(|done| done.rows_affected())
         });

@@ -77,7 +77,8 @@ impl StoredBlobs {
                    WHERE tenant = $3 AND subject = $4 AND sha256 = $2)";
         let (label, count): (Option<String>, i64) = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(&scope.run.0.as_bytes()[..]);
-            let query = query.bind(&blob.sha256.0[..]).bind(&*scope.tenant).bind(&*scope.subject);
+            let query = query.bind(&blob.sha256.0[..]).bind(scope.tenant.as_str());
+            let query = query.bind(&*scope.subject);
             query.fetch_one(pool).await
         })
         .map_err(failed)?;
@@ -115,7 +116,7 @@ impl StoredBlobs {
         };
         let mut items = Vec::with_capacity(2);
         if held.is_none() && !known.content {
-            let (tenant, subject) = (scope.tenant.clone(), scope.subject.clone());
+            let (tenant, subject) = (scope.tenant.name(), scope.subject.clone());
             let (sha256, stored) = (blob.sha256, stored.clone());
             items.push(Item::Content(Content { tenant, subject, sha256, stored }));
         }
@@ -160,7 +161,7 @@ impl Blobs for StoredBlobs {
                    WHERE l.run_id = $3 AND l.sha256 = $4";
         let gone = self.cache().gone();
         let found: Option<Found> = on!(&self.pools.read, pool => {
-            let query = sqlx::query_as(sql).bind(&*scope.tenant).bind(&*scope.subject);
+            let query = sqlx::query_as(sql).bind(scope.tenant.as_str()).bind(&*scope.subject);
             let query = query.bind(&scope.run.0.as_bytes()[..]).bind(&blob.sha256.0[..]);
             query.fetch_optional(pool).await
         })

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use genie_core::async_trait;
 use genie_core::budget::{Budget, BudgetId, Budgets, Charge, Error, Reserved};
 use genie_core::clock::Timestamp;
 use genie_core::ids::RunId;
+use genie_core::{Tenant, async_trait};
 use uuid::Uuid;
 
 use crate::pool::{Pools, on};
@@ -84,13 +84,14 @@ impl StoredBudgets {
             for budget in &charge.budgets {
                 let query = sqlx::query(insert).bind(&charge.run_id.0.as_bytes()[..]);
                 let query = query.bind(&charge.id.as_bytes()[..]).bind(&budget.0.as_bytes()[..]);
-                let query = query.bind(&*charge.tenant).bind(amount).bind(charge.at.as_micros());
+                let query = query.bind(charge.tenant.as_str()).bind(amount);
+                let query = query.bind(charge.at.as_micros());
                 if query.execute(&mut *transaction).await?.rows_affected() == 0 {
                     // Reserved before, in all of them.
                     continue;
                 }
                 let query = sqlx::query(take).bind(amount).bind(&budget.0.as_bytes()[..]);
-                let taken = query.bind(&*charge.tenant).execute(&mut *transaction).await?;
+                let taken = query.bind(charge.tenant.as_str()).execute(&mut *transaction).await?;
                 if taken.rows_affected() == 0 {
                     transaction.rollback().await?;
                     return Ok(false);
@@ -104,22 +105,22 @@ impl StoredBudgets {
 
 #[async_trait]
 impl Budgets for StoredBudgets {
-    async fn allot(&self, tenant: &str, id: BudgetId, limit_minor: u64) -> Result<(), Error> {
+    async fn allot(&self, tenant: &Tenant, id: BudgetId, limit_minor: u64) -> Result<(), Error> {
         let sql = "INSERT INTO budgets (id, tenant, limit_minor, spent_minor, reserved_minor) \
                    VALUES ($1, $2, $3, 0, 0) ON CONFLICT DO NOTHING";
         on!(&self.pools.write, pool => {
-            let query = sqlx::query(sql).bind(&id.0.as_bytes()[..]).bind(tenant);
+            let query = sqlx::query(sql).bind(&id.0.as_bytes()[..]).bind(tenant.as_str());
             query.bind(minor(limit_minor)).execute(pool).await.map(drop)
         })
         .map_err(failed)
     }
 
-    async fn get(&self, tenant: &str, id: BudgetId) -> Result<Option<Budget>, Error> {
+    async fn get(&self, tenant: &Tenant, id: BudgetId) -> Result<Option<Budget>, Error> {
         let sql = "SELECT limit_minor, spent_minor, reserved_minor FROM budgets \
                    WHERE id = $1 AND tenant = $2";
         let found: Option<(i64, i64, i64)> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sql).bind(&id.0.as_bytes()[..]);
-            query.bind(tenant).fetch_optional(pool).await
+            query.bind(tenant.as_str()).fetch_optional(pool).await
         })
         .map_err(failed)?;
         Ok(found.map(budget))

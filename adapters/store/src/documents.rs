@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use genie_core::async_trait;
 use genie_core::blob::Blob;
 use genie_core::clock::Timestamp;
 use genie_core::document::{Document, DocumentId, Documents, Error, Query};
+use genie_core::{Tenant, async_trait};
 
 use crate::pool::{Db, Pools, on};
 use crate::rows;
@@ -26,15 +26,15 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error(error.to_string())
 }
 
-const ROW: &str = "id, tenant, subject, sha256, bytes, created_at";
+const ROW: &str = "id, subject, sha256, bytes, created_at";
 
-type Row = (Vec<u8>, String, String, Vec<u8>, i64, i64);
-type Whole = (Vec<u8>, String, String, Vec<u8>, i64, i64, Vec<u8>, Option<Vec<u8>>, Option<i64>);
+type Row = (Vec<u8>, String, Vec<u8>, i64, i64);
+type Whole = (Vec<u8>, String, Vec<u8>, i64, i64, Vec<u8>, Option<Vec<u8>>, Option<i64>);
 
-fn document((id, tenant, subject, sha256, bytes, at): Row) -> Result<Document, Error> {
+fn document(tenant: &Tenant, (id, subject, sha256, bytes, at): Row) -> Result<Document, Error> {
     Ok(Document {
         id: DocumentId(uuid::Uuid::from_slice(&id).map_err(failed)?),
-        tenant: tenant.into(),
+        tenant: tenant.clone(),
         subject: subject.into(),
         blob: Blob { sha256: rows::hash(&sha256).map_err(failed)?, bytes: bytes.cast_unsigned() },
         created_at: Timestamp::from_micros(at),
@@ -65,7 +65,7 @@ impl StoredDocuments {
         if self.sealing.current().await.map_err(failed)?.is_none() {
             return Ok(Written { clear: content, sealed: None, key_id: None });
         }
-        let sealer = self.sealing.sealer(&document.tenant, &document.subject).await;
+        let sealer = self.sealing.sealer(document.tenant.as_str(), &document.subject).await;
         let sealer = sealer.map_err(failed)?;
         let place = Place::Document { id: document.id.0.as_bytes() };
         let sealed = sealer.cipher.seal(&sealer.holder, place, content).map_err(failed)?;
@@ -102,13 +102,14 @@ impl StoredDocuments {
                     return Ok(Tried::Erased);
                 }
             }
-            let query = sqlx::query_as(count).bind(&*document.tenant).bind(&*document.subject);
+            let query = sqlx::query_as(count).bind(document.tenant.as_str());
+            let query = query.bind(&*document.subject);
             let (count,): (i64,) = query.fetch_one(&mut *transaction).await?;
             if count.cast_unsigned() >= count_max as u64 {
                 return Ok(Tried::Full);
             }
             let query = sqlx::query(sql).bind(&document.id.0.as_bytes()[..]);
-            let query = query.bind(&*document.tenant).bind(&*document.subject);
+            let query = query.bind(document.tenant.as_str()).bind(&*document.subject);
             let query = query.bind(&document.blob.sha256.0[..]);
             let query = query.bind(rows::number(document.blob.bytes));
             let query = query.bind(document.created_at.as_micros()).bind(written.clear);
@@ -139,24 +140,24 @@ impl Documents for StoredDocuments {
         Err(Error(format!("the key of `{}` is erased over and over", document.subject)))
     }
 
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Document>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Document>, Error> {
         let sql = format!(
             "SELECT {ROW} FROM documents WHERE tenant = $1 AND ($2 IS NULL OR subject = $2) \
              AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
         );
         let before = query.before.map(|before| before.0.as_bytes().to_vec());
         let found: Vec<Row> = on!(&self.pools.read, pool => {
-            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant);
+            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant.as_str());
             let statement = statement.bind(query.subject.as_deref()).bind(before);
             statement.bind(rows::number(query.limit as u64)).fetch_all(pool).await
         })
         .map_err(failed)?;
-        found.into_iter().map(document).collect()
+        found.into_iter().map(|row| document(tenant, row)).collect()
     }
 
     async fn get(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<Option<(Document, Vec<u8>)>, Error> {
@@ -166,17 +167,16 @@ impl Documents for StoredDocuments {
         );
         let found: Option<Whole> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(&id.0.as_bytes()[..]);
-            query.bind(tenant).bind(subject).fetch_optional(pool).await
+            query.bind(tenant.as_str()).bind(subject).fetch_optional(pool).await
         })
         .map_err(failed)?;
-        let Some((row_id, tenant, subject, sha256, bytes, at, clear, sealed, key_id)) = found
-        else {
+        let Some((row_id, subject, sha256, bytes, at, clear, sealed, key_id)) = found else {
             return Ok(None);
         };
-        let document = document((row_id, tenant, subject, sha256, bytes, at))?;
+        let document = document(tenant, (row_id, subject, sha256, bytes, at))?;
         let keys = self.sealing.find([key_id]).await.map_err(failed)?;
         let theirs = keys.holder(key_id).is_none_or(|holder| {
-            (&*holder.tenant, &*holder.subject) == (&*document.tenant, &*document.subject)
+            (&*holder.tenant, &*holder.subject) == (tenant.as_str(), &*document.subject)
         });
         if !theirs {
             let problem = "is sealed for someone else; restore it from a backup";
@@ -199,15 +199,15 @@ impl Documents for StoredDocuments {
 
     async fn delete(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: DocumentId,
     ) -> Result<bool, Error> {
         let sql = "DELETE FROM documents \
                    WHERE id = $1 AND tenant = $2 AND ($3 IS NULL OR subject = $3)";
         let deleted = on!(&self.pools.write, pool => {
-            let query = sqlx::query(sql).bind(&id.0.as_bytes()[..]).bind(tenant).bind(subject);
-            query.execute(pool).await.map(|done| done.rows_affected())
+            let query = sqlx::query(sql).bind(&id.0.as_bytes()[..]).bind(tenant.as_str());
+            query.bind(subject).execute(pool).await.map(|done| done.rows_affected())
         });
         Ok(deleted.map_err(failed)? == 1)
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use genie_core::Tenant;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Hash;
 use genie_core::journal::restore;
@@ -97,8 +98,8 @@ impl Opened {
     ///
     /// # Errors
     /// [`EraseError`]; nothing is erased then.
-    pub async fn erase(&self, tenant: &str, subject: &str) -> Result<Erased, EraseError> {
-        let mut erased = destroy(self.pools(), tenant, subject).await?;
+    pub async fn erase(&self, tenant: &Tenant, subject: &str) -> Result<Erased, EraseError> {
+        let mut erased = destroy(self.pools(), tenant.as_str(), subject).await?;
         if let Db::Sqlite(pool) = &self.pools().write {
             erased.in_log = !empty_log(pool).await?;
         }

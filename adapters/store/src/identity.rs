@@ -1,9 +1,9 @@
 //! The port for keys over either database.
 
-use genie_core::async_trait;
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::AccountId;
-use genie_core::identity::{ADMIN, Error, Key, KeyId, Keys, Maker, Query, Quotas};
+use genie_core::identity::{ADMIN, Error, Key, KeyId, KeyRing, Keys, Maker, Query, Quotas};
+use genie_core::{Tenant, async_trait};
 use uuid::Uuid;
 
 use crate::pool::{Pools, on};
@@ -64,7 +64,8 @@ fn key(row: KeyRow) -> Result<Key, Error> {
 
 #[async_trait]
 impl Keys for StoredKeys {
-    async fn put(&self, key: &Key) -> Result<(), Error> {
+    async fn put(&self, tenant: &Tenant, key: &Key) -> Result<(), Error> {
+        key.check_tenant(tenant)?;
         let identity = serde_json::to_string(&key.identity).map_err(failed)?;
         let admin = i64::from(key.identity.roles.contains(ADMIN));
         let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
@@ -95,24 +96,14 @@ impl Keys for StoredKeys {
         .map_err(failed)
     }
 
-    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error> {
-        let sql = format!("SELECT {KEY} FROM api_keys WHERE id = $1");
-        let found: Option<KeyRow> = on!(&self.pools.read, pool => {
-            let query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-            query.bind(&id.0.as_bytes()[..]).fetch_optional(pool).await
-        })
-        .map_err(failed)?;
-        found.map(key).transpose()
-    }
-
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Key>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Key>, Error> {
         let sql = format!(
             "SELECT {KEY} FROM api_keys WHERE tenant = $1 AND ($2 IS NULL OR subject = $2) \
              AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
         );
         let before = query.before.map(|key| key.0.as_bytes().to_vec());
         let found: Vec<KeyRow> = on!(&self.pools.read, pool => {
-            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant);
+            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant.as_str());
             let statement = statement.bind(query.subject.as_deref()).bind(before);
             statement.bind(rows::number(query.limit as u64)).fetch_all(pool).await
         })
@@ -122,7 +113,7 @@ impl Keys for StoredKeys {
 
     async fn revoke(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: KeyId,
         at: Timestamp,
@@ -131,9 +122,23 @@ impl Keys for StoredKeys {
                    AND ($4 IS NULL OR subject = $4) AND revoked_at IS NULL";
         let revoked = on!(&self.pools.write, pool => {
             let query = sqlx::query(sql).bind(at.as_micros()).bind(&id.0.as_bytes()[..]);
-            query.bind(tenant).bind(subject).execute(pool).await.map(|done| done.rows_affected())
+            let query = query.bind(tenant.as_str()).bind(subject);
+            query.execute(pool).await.map(|done| done.rows_affected())
         });
         Ok(revoked.map_err(failed)? == 1)
+    }
+}
+
+#[async_trait]
+impl KeyRing for StoredKeys {
+    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error> {
+        let sql = format!("SELECT {KEY} FROM api_keys WHERE id = $1");
+        let found: Option<KeyRow> = on!(&self.pools.read, pool => {
+            let query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+            query.bind(&id.0.as_bytes()[..]).fetch_optional(pool).await
+        })
+        .map_err(failed)?;
+        found.map(key).transpose()
     }
 
     async fn has_admin(&self, now: Timestamp) -> Result<bool, Error> {

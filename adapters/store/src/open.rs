@@ -10,7 +10,7 @@ use genie_core::attempts::Attempts;
 use genie_core::blob::Blobs;
 use genie_core::budget::Budgets;
 use genie_core::document::Documents;
-use genie_core::identity::Keys;
+use genie_core::identity::KeyRing;
 use genie_core::identity::accounts::Accounts;
 use genie_core::journal::Journal;
 use genie_core::journal::chain::Head;
@@ -200,7 +200,7 @@ pub struct Opened {
     /// What people have sent to ask about.
     pub documents: Arc<dyn Documents>,
     /// Who may come in.
-    pub keys: Arc<dyn Keys>,
+    pub keys: Arc<dyn KeyRing>,
     /// What keys may spend.
     pub budgets: Arc<dyn Budgets>,
     /// Who signs in with a password.

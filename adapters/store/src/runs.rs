@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use genie_core::async_trait;
 use genie_core::clock::Timestamp;
 use genie_core::ids::RunId;
 use genie_core::runs::{Error, Query, Runs, Summary};
+use genie_core::{Tenant, async_trait};
 
 use crate::journal::LOOKING;
 use crate::pool::{Db, Owner, Pools, on};
@@ -165,18 +165,18 @@ impl Runs for StoredRuns {
         Some(self.poll_every)
     }
 
-    async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, Error> {
+    async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error> {
         self.settled().await;
         let sql = format!("SELECT {SUMMARY} FROM runs WHERE run_id = $1 AND tenant = $2");
         let found: Option<SummaryRow> = on!(&self.pools.read, pool => {
             let query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-            query.bind(&run.0.as_bytes()[..]).bind(tenant).fetch_optional(pool).await
+            query.bind(&run.0.as_bytes()[..]).bind(tenant.as_str()).fetch_optional(pool).await
         })
         .map_err(failed)?;
         found.map(summary).transpose()
     }
 
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Summary>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error> {
         self.settled().await;
         let sql = format!(
             "SELECT {SUMMARY} FROM runs WHERE tenant = $1 AND ($2 IS NULL OR status = $2) \
@@ -185,7 +185,7 @@ impl Runs for StoredRuns {
         );
         let before = query.before.map(|run| run.0.as_bytes().to_vec());
         let found: Vec<SummaryRow> = on!(&self.pools.read, pool => {
-            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant);
+            let statement = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant.as_str());
             let statement = statement.bind(query.status.as_deref()).bind(before);
             let statement = statement.bind(query.subject.as_deref());
             statement.bind(rows::number(query.limit as u64)).fetch_all(pool).await
@@ -195,15 +195,20 @@ impl Runs for StoredRuns {
     }
 
     /// A parked run becomes due, so that some process takes it and learns of it.
-    async fn ask_to_cancel(&self, tenant: &str, run: RunId, reason: &str) -> Result<bool, Error> {
+    async fn ask_to_cancel(
+        &self,
+        tenant: &Tenant,
+        run: RunId,
+        reason: &str,
+    ) -> Result<bool, Error> {
         self.settled().await;
         let sql = "UPDATE runs SET cancel_reason = $1, cancel_told = 0, \
                    wake_at = CASE WHEN owner_chain IS NULL OR status = 'waiting' \
                    THEN 0 ELSE wake_at END \
                    WHERE run_id = $2 AND tenant = $3 AND ended_at IS NULL";
         let asked = on!(&self.pools.write, pool => {
-            let query = sqlx::query(sql).bind(reason).bind(&run.0.as_bytes()[..]).bind(tenant);
-            query.execute(pool).await.map(|done| done.rows_affected())
+            let query = sqlx::query(sql).bind(reason).bind(&run.0.as_bytes()[..]);
+            query.bind(tenant.as_str()).execute(pool).await.map(|done| done.rows_affected())
         });
         Ok(asked.map_err(failed)? == 1)
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use genie_core::Kernel;
 use genie_core::tap::{Event, Tap};
 use genie_core::tasks::Tasks;
 use reqwest::StatusCode;
@@ -66,11 +65,11 @@ pub struct Handle {
     dropped: Arc<AtomicU64>,
 }
 
-/// Sends the spans of everything that the kernel records from now on.
+/// Sends the spans of everything that the tap gives.
 ///
 /// # Errors
 /// [`Error`] if there is nowhere to send them.
-pub fn start(options: &Options, kernel: &Kernel) -> Result<Handle, Error> {
+pub fn start(options: &Options, tap: Tap) -> Result<Handle, Error> {
     let unusable = |reason: String| Error::Endpoint { endpoint: options.endpoint.clone(), reason };
     let base = reqwest::Url::parse(&options.endpoint);
     let base = base.map_err(|error| unusable(error.to_string()))?;
@@ -87,8 +86,7 @@ pub fn start(options: &Options, kernel: &Kernel) -> Result<Handle, Error> {
     let dropped = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     let collector = Collector {
-        tap: kernel.tap(),
-        kernel: kernel.clone(),
+        tap,
         spans: Spans::default(),
         batch: Vec::new(),
         sender,
@@ -128,7 +126,6 @@ impl Handle {
 /// Makes spans and puts them into batches.
 struct Collector {
     tap: Tap,
-    kernel: Kernel,
     spans: Spans,
     batch: Vec<Span>,
     sender: mpsc::Sender<Vec<Span>>,
@@ -160,7 +157,7 @@ impl Collector {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(%error, "some spans were missed");
-                    self.tap = self.kernel.tap();
+                    self.tap.skip();
                 }
             }
         }

@@ -66,7 +66,7 @@ fn begun(route: Route, message: &Message, trace_id: u128) -> Option<Span> {
             ("genie.message_id", message.id().to_string()),
             ("genie.kind", message.kind().to_owned()),
             ("genie.from", message.from().to_owned()),
-            ("genie.tenant", message.principal().tenant().to_owned()),
+            ("genie.tenant", message.principal().tenant().to_string()),
         ],
         failure: None,
     })

@@ -65,7 +65,7 @@ mod tests {
             arguments: &arguments,
             idempotency_key: "k",
             run_id,
-            tenant: "acme",
+            tenant: &crate::trial::acme(),
             subject: "asha",
         };
         let told = clock.call(attempt).await.unwrap();

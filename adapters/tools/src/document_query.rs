@@ -182,9 +182,10 @@ mod tests {
         let content = b"2026-08-01 100000 Salary\n2026-08-03 -45000 SWIGGY order\n\
                         2026-09-03 -95000 Swiggy\n";
         let documents = MemoryDocuments::default();
+        let tenant = crate::trial::acme();
         let document = Document {
             id: DocumentId(Uuid::from_u128(1)),
-            tenant: "acme".into(),
+            tenant: tenant.clone(),
             subject: "asha".into(),
             blob: Blob::of(content),
             created_at: Timestamp::from_micros(0),
@@ -196,7 +197,7 @@ mod tests {
             arguments: &arguments,
             idempotency_key: "k",
             run_id: RunId(Uuid::nil()),
-            tenant: "acme",
+            tenant: &tenant,
             subject,
         };
         DocumentQuery::over(Arc::new(documents), read).call(attempt).await

@@ -7,6 +7,8 @@ mod calculator;
 mod clock_now;
 mod document_query;
 mod payment_transfer;
+#[cfg(test)]
+mod trial;
 
 pub use calculator::Calculator;
 pub use clock_now::ClockNow;

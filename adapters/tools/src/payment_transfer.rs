@@ -179,7 +179,7 @@ mod tests {
             arguments: &arguments,
             idempotency_key: key,
             run_id,
-            tenant: "acme",
+            tenant: &crate::trial::acme(),
             subject: "asha",
         })
         .await

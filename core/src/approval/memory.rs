@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Approval, ApprovalId, Approvals, Error, Filter};
 use crate::async_trait;
+use crate::tenant::Tenant;
 
 /// Approvals of one process.
 #[derive(Debug, Default)]
@@ -19,7 +20,8 @@ impl MemoryApprovals {
 
 #[async_trait]
 impl Approvals for MemoryApprovals {
-    async fn put(&self, approval: &Approval) -> Result<(), Error> {
+    async fn put(&self, tenant: &Tenant, approval: &Approval) -> Result<(), Error> {
+        approval.check_tenant(tenant)?;
         let mut kept = self.kept();
         if !kept.iter().any(|held| held.id == approval.id) {
             kept.push(approval.clone());
@@ -27,15 +29,15 @@ impl Approvals for MemoryApprovals {
         Ok(())
     }
 
-    async fn get(&self, tenant: &str, id: ApprovalId) -> Result<Option<Approval>, Error> {
+    async fn get(&self, tenant: &Tenant, id: ApprovalId) -> Result<Option<Approval>, Error> {
         let kept = self.kept();
-        Ok(kept.iter().find(|held| held.id == id && &*held.tenant == tenant).cloned())
+        Ok(kept.iter().find(|held| held.id == id && *held.tenant == *tenant.as_str()).cloned())
     }
 
-    async fn list(&self, tenant: &str, filter: &Filter) -> Result<Vec<Approval>, Error> {
+    async fn list(&self, tenant: &Tenant, filter: &Filter) -> Result<Vec<Approval>, Error> {
         let kept = self.kept();
         let ours = |held: &&Approval| {
-            &*held.tenant == tenant
+            *held.tenant == *tenant.as_str()
                 && filter.run_id.is_none_or(|run| held.run_id == run)
                 && filter.status.as_ref().is_none_or(|status| held.status.name() == status)
         };
@@ -49,10 +51,13 @@ impl Approvals for MemoryApprovals {
         Ok(listed)
     }
 
-    async fn swap(&self, next: &Approval) -> Result<bool, Error> {
+    async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error> {
+        next.check_tenant(tenant)?;
         let mut kept = self.kept();
         let held = kept.iter_mut().find(|held| held.id == next.id);
-        let Some(held) = held.filter(|held| held.revision + 1 == next.revision) else {
+        let Some(held) =
+            held.filter(|held| held.tenant == next.tenant && held.revision + 1 == next.revision)
+        else {
             return Ok(false);
         };
         *held = next.clone();

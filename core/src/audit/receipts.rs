@@ -3,6 +3,7 @@
 use crate::async_trait;
 use crate::audit::receipt::Receipt;
 use crate::ids::RunId;
+use crate::tenant::Tenant;
 
 /// Why there is no receipt.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum NoReceipt {
 /// Where receipts come from.
 #[async_trait]
 pub trait Receipts: Send + Sync + 'static {
-    /// The receipt of a run that has ended; signs the log first if what is signed does not cover
-    /// the run. The caller has made sure that whoever asks may see the run.
-    async fn receipt(&self, run: RunId) -> Result<Receipt, NoReceipt>;
+    /// The receipt of a run of this tenant that has ended; signs the log first if what is signed
+    /// does not cover the run.
+    async fn receipt(&self, tenant: &Tenant, run: RunId) -> Result<Receipt, NoReceipt>;
 }

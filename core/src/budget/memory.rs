@@ -9,10 +9,11 @@ use super::{Budget, BudgetId, Budgets, Charge, Error, Reserved};
 use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
+use crate::tenant::Tenant;
 
 #[derive(Debug, Default)]
 struct Kept {
-    budgets: HashMap<BudgetId, (Arc<str>, Budget)>,
+    budgets: HashMap<BudgetId, (Tenant, Budget)>,
     /// The charges of each run, and whether they are settled.
     charges: HashMap<RunId, BTreeMap<Uuid, (Charge, bool)>>,
 }
@@ -42,15 +43,15 @@ impl MemoryBudgets {
 
 #[async_trait]
 impl Budgets for MemoryBudgets {
-    async fn allot(&self, tenant: &str, id: BudgetId, limit_minor: u64) -> Result<(), Error> {
+    async fn allot(&self, tenant: &Tenant, id: BudgetId, limit_minor: u64) -> Result<(), Error> {
         let budget = Budget { limit_minor, ..Budget::default() };
-        self.kept().budgets.entry(id).or_insert_with(|| (tenant.into(), budget));
+        self.kept().budgets.entry(id).or_insert_with(|| (tenant.clone(), budget));
         Ok(())
     }
 
-    async fn get(&self, tenant: &str, id: BudgetId) -> Result<Option<Budget>, Error> {
+    async fn get(&self, tenant: &Tenant, id: BudgetId) -> Result<Option<Budget>, Error> {
         let kept = self.kept();
-        let found = kept.budgets.get(&id).filter(|(of, _)| **of == *tenant);
+        let found = kept.budgets.get(&id).filter(|(of, _)| of == tenant);
         Ok(found.map(|(_, budget)| *budget))
     }
 
@@ -102,7 +103,7 @@ impl Budgets for MemoryBudgets {
         let charges = kept.charges.values().flat_map(BTreeMap::values);
         let old = charges.filter(|(charge, _)| charge.at < before);
         let runs: BTreeSet<(Arc<str>, RunId)> =
-            old.map(|(charge, _)| (charge.tenant.clone(), charge.run_id)).collect();
+            old.map(|(charge, _)| (charge.tenant.name(), charge.run_id)).collect();
         Ok(runs.into_iter().take(1_000).collect())
     }
 }

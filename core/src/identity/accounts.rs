@@ -93,6 +93,9 @@ impl Session {
 }
 
 /// Where accounts and sessions are kept.
+///
+/// This port goes across tenants: of which somebody is, is known once their password or token has
+/// proven it. So whoever lets people in holds it, and no handler of a request.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// Keeps a new account; `false` if its e-mail address is taken.

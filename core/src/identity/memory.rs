@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{ADMIN, Error, Key, KeyId, Keys, Query};
+use super::{ADMIN, Error, Key, KeyId, KeyRing, Keys, Query};
 use crate::async_trait;
 use crate::clock::Timestamp;
+use crate::tenant::Tenant;
 
 /// Keys of one process.
 #[derive(Debug, Default)]
@@ -20,7 +21,8 @@ impl MemoryKeys {
 
 #[async_trait]
 impl Keys for MemoryKeys {
-    async fn put(&self, key: &Key) -> Result<(), Error> {
+    async fn put(&self, tenant: &Tenant, key: &Key) -> Result<(), Error> {
+        key.check_tenant(tenant)?;
         let mut kept = self.kept();
         if !kept.iter().any(|held| held.id == key.id) {
             kept.push(key.clone());
@@ -28,14 +30,10 @@ impl Keys for MemoryKeys {
         Ok(())
     }
 
-    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error> {
-        Ok(self.kept().iter().find(|held| held.id == id).cloned())
-    }
-
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Key>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Key>, Error> {
         let mut listed = self.kept().clone();
         listed.retain(|held| {
-            held.identity.tenant == tenant
+            held.identity.tenant == tenant.as_str()
                 && query.subject.as_ref().is_none_or(|subject| held.identity.subject == *subject)
                 && query.before.is_none_or(|before| held.id < before)
         });
@@ -46,7 +44,7 @@ impl Keys for MemoryKeys {
 
     async fn revoke(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         subject: Option<&str>,
         id: KeyId,
         at: Timestamp,
@@ -54,11 +52,18 @@ impl Keys for MemoryKeys {
         let mut kept = self.kept();
         let found = kept.iter_mut().find(|held| {
             held.id == id
-                && held.identity.tenant == tenant
+                && held.identity.tenant == tenant.as_str()
                 && subject.is_none_or(|subject| held.identity.subject == subject)
                 && held.revoked_at.is_none()
         });
         Ok(found.map(|held| held.revoked_at = Some(at)).is_some())
+    }
+}
+
+#[async_trait]
+impl KeyRing for MemoryKeys {
+    async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error> {
+        Ok(self.kept().iter().find(|held| held.id == id).cloned())
     }
 
     async fn has_admin(&self, now: Timestamp) -> Result<bool, Error> {

@@ -1,17 +1,15 @@
 //! What a handle does to runs at work or parked: cancels them, decides on them, looks at them.
 
-use std::sync::Arc;
-
 use super::Kernel;
-use crate::approval::{self, Approval, ApprovalId, Approvals, Choice, DecideError};
+use crate::approval::{self, Approval, ApprovalId, Choice, DecideError};
 use crate::ids::RunId;
 use crate::journal::chain::Hash;
 use crate::message::{Message, USER};
 use crate::payload;
 use crate::policy::{Facts, Preview, Recipient};
 use crate::principal::Principal;
-use crate::runs::Runs;
 use crate::specimen::Specimen;
+use crate::tenant::Tenant;
 use crate::tool::{ADDRESS, Tools};
 
 impl Kernel {
@@ -22,14 +20,7 @@ impl Kernel {
         if principal.realm() != shared.realm {
             return false;
         }
-        let live = shared.runs.get(&run).map(|run| run.principal.tenant() == tenant);
-        let parked = || shared.parked.get(&run).map(|parked| &*parked.tenant == tenant);
-        let live = live.or_else(parked);
-        let ours = match live {
-            Some(ours) => ours,
-            None => matches!(shared.run_index.get(tenant, run).await, Ok(Some(_))),
-        };
-        if !ours {
+        if !matches!(shared.is_of(tenant, run).await, Ok(true)) {
             return false;
         }
         let asked = || shared.run_index.ask_to_cancel(tenant, run, reason);
@@ -55,8 +46,9 @@ impl Kernel {
         }
         let (by, now) = (principal.identity(), shared.clock.now());
         let said = (choice, reason);
-        shared.withdraw_if_ended(&by.tenant, id).await?;
-        let decided = approval::decide(&*shared.approvals, by, id, digest, said, now).await?;
+        shared.withdraw_if_ended(principal.tenant(), id).await?;
+        let kept = (&*shared.approvals, principal.tenant());
+        let decided = approval::decide(kept, by, id, digest, said, now).await?;
         shared.decided(&decided).await;
         Ok(decided)
     }
@@ -68,7 +60,7 @@ impl Kernel {
     /// A payload that is larger than any message may be.
     pub fn preview(
         &self,
-        tenant: &str,
+        tenant: &Tenant,
         specimen: &Specimen,
     ) -> Result<Option<Preview>, payload::Error> {
         let Some(recipient) = self.recipient(&specimen.to) else { return Ok(None) };
@@ -77,7 +69,7 @@ impl Kernel {
         let facts = Facts {
             recipient,
             kind: shared.registry.kind(message.kind()),
-            run_tenant: tenant,
+            run_tenant: tenant.as_str(),
             home_region: &shared.home_region,
             message_bytes_max: shared.limits.message_bytes_max,
             hops_max: shared.limits.hops_max,
@@ -101,22 +93,16 @@ impl Kernel {
         }
     }
 
+    /// Whether the journal keeps up.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.shared.writer.store().has_room()
+    }
+
     /// Whether this process works on the run or holds it parked, and so sees what happens in it.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
         self.shared.runs.contains_key(&run) || self.shared.parked.contains_key(&run)
-    }
-
-    /// The approvals.
-    #[must_use]
-    pub fn approvals(&self) -> &Arc<dyn Approvals> {
-        &self.shared.approvals
-    }
-
-    /// The runs, also those of other processes over the same store.
-    #[must_use]
-    pub fn runs(&self) -> &Arc<dyn Runs> {
-        &self.shared.run_index
     }
 
     /// The registered tools.

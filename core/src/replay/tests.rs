@@ -185,7 +185,7 @@ async fn run(text: &str, amount: u64) -> Vec<Arc<Record>> {
         let filter = Filter { limit: 1, ..Filter::default() };
         let waiting = loop {
             use crate::approval::Approvals;
-            let found = approvals.list("acme", &filter).await.unwrap();
+            let found = approvals.list(person("ravi").tenant(), &filter).await.unwrap();
             match found.into_iter().next() {
                 Some(waiting) => break waiting,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,

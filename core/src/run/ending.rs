@@ -143,18 +143,18 @@ impl Run {
         id: ApprovalId,
         asked: Option<Approval>,
     ) -> Result<(), approval::Error> {
-        let approvals = &self.shared.approvals;
+        let (approvals, tenant) = (&self.shared.approvals, self.principal.tenant());
         loop {
-            let Some(found) = approvals.get(self.principal.tenant(), id).await? else {
+            let Some(found) = approvals.get(tenant, id).await? else {
                 // Whoever was about to ask may still do so; the first version is the one kept.
                 let withdrawn = asked.and_then(|asked| asked.ended(Status::Withdrawn));
                 return match withdrawn {
-                    Some(withdrawn) => approvals.put(&withdrawn).await,
+                    Some(withdrawn) => approvals.put(tenant, &withdrawn).await,
                     None => Ok(()),
                 };
             };
             let Some(withdrawn) = found.ended(Status::Withdrawn) else { return Ok(()) };
-            if approvals.swap(&withdrawn).await? {
+            if approvals.swap(tenant, &withdrawn).await? {
                 return Ok(());
             }
         }

@@ -57,7 +57,7 @@ impl Run {
             }
             (records, actors, state.outcome.take())
         };
-        let tenant = self.principal.tenant().into();
+        let tenant = self.principal.tenant().clone();
         self.shared.park(self.id, Parked { tenant, records, outcome: sender }, wake_at);
         self.leave();
         self.moved.notify_waiters();

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::RunId;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Entry, Record};
+use crate::tenant::Tenant;
 
 /// Runs of one process, over its journal in memory.
 #[derive(Debug)]
@@ -99,15 +100,15 @@ impl Runs for MemoryRuns {
         None
     }
 
-    async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, Error> {
+    async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error> {
         let found = self.summaries().into_iter().find(|summary| summary.run_id == run);
-        Ok(found.filter(|summary| &*summary.tenant == tenant))
+        Ok(found.filter(|summary| *summary.tenant == *tenant.as_str()))
     }
 
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Summary>, Error> {
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error> {
         let mut listed = self.summaries();
         listed.retain(|summary| {
-            &*summary.tenant == tenant
+            *summary.tenant == *tenant.as_str()
                 && query.subject.as_ref().is_none_or(|subject| *summary.subject == **subject)
                 && query.status.as_ref().is_none_or(|status| *summary.status == **status)
                 && query.before.is_none_or(|before| summary.run_id < before)
@@ -118,7 +119,7 @@ impl Runs for MemoryRuns {
     }
 
     /// Nobody else can see a run of this process.
-    async fn ask_to_cancel(&self, _: &str, _: RunId, _: &str) -> Result<bool, Error> {
+    async fn ask_to_cancel(&self, _: &Tenant, _: RunId, _: &str) -> Result<bool, Error> {
         Ok(false)
     }
 

@@ -24,7 +24,7 @@ use genie_core::policy::{
 use genie_core::principal::{Authority, Identity, Principal};
 use genie_core::runs::MemoryRuns;
 use genie_core::{
-    Agent, AgentError, AgentSpec, Ask, Context, Failure, Governed, Payload, async_trait,
+    Agent, AgentError, AgentSpec, Ask, Context, Failure, Governed, Payload, System, async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -284,8 +284,13 @@ impl Desk {
         }
     }
 
+    /// What goes across tenants.
+    pub(crate) fn system(&self) -> System {
+        self.kernel.system(&self.authority)
+    }
+
     pub(crate) async fn records(&self) -> Vec<Arc<Record>> {
-        self.kernel.journal().read(0, usize::MAX).await.unwrap()
+        self.system().journal().read(0, usize::MAX).await.unwrap()
     }
 
     /// The journal as a file.

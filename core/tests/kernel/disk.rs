@@ -18,7 +18,7 @@ use genie_core::journal::restore::{self, Row, restore};
 use genie_core::journal::steps::Effect;
 use genie_core::journal::{self, Entry, Journal, Record};
 use genie_core::runs::{self, Query, Runs, Summary};
-use genie_core::{async_trait, outcome::Outcome};
+use genie_core::{Tenant, async_trait, outcome::Outcome};
 use tokio::sync::Notify;
 
 /// What a process does to its disk.
@@ -433,29 +433,37 @@ impl Journal for Mount {
 
 #[async_trait]
 impl Approvals for Mount {
-    async fn put(&self, approval: &Approval) -> Result<(), approval::Error> {
+    async fn put(&self, tenant: &Tenant, approval: &Approval) -> Result<(), approval::Error> {
         let number = self.enter(Op::Put).await.map_err(approval::Error)?;
         assert!(self.disk.is_asked(approval.id), "a human was asked before it was durable");
-        self.disk.approvals.put(approval).await?;
+        self.disk.approvals.put(tenant, approval).await?;
         self.leave(Op::Put, number).await;
         Ok(())
     }
 
-    async fn get(&self, tenant: &str, id: ApprovalId) -> Result<Option<Approval>, approval::Error> {
+    async fn get(
+        &self,
+        tenant: &Tenant,
+        id: ApprovalId,
+    ) -> Result<Option<Approval>, approval::Error> {
         let number = self.enter(Op::Get).await.map_err(approval::Error)?;
         let got = self.disk.approvals.get(tenant, id).await?;
         self.leave(Op::Get, number).await;
         Ok(got)
     }
 
-    async fn list(&self, tenant: &str, filter: &Filter) -> Result<Vec<Approval>, approval::Error> {
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        filter: &Filter,
+    ) -> Result<Vec<Approval>, approval::Error> {
         self.alive().await;
         self.disk.approvals.list(tenant, filter).await
     }
 
-    async fn swap(&self, next: &Approval) -> Result<bool, approval::Error> {
+    async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, approval::Error> {
         let number = self.enter(Op::Swap).await.map_err(approval::Error)?;
-        let swapped = self.disk.approvals.swap(next).await?;
+        let swapped = self.disk.approvals.swap(tenant, next).await?;
         if swapped && next.status.is_final() {
             self.disk.kept().decided.insert(next.id);
         }
@@ -510,17 +518,17 @@ impl Runs for Mount {
         None
     }
 
-    async fn get(&self, tenant: &str, run: RunId) -> Result<Option<Summary>, runs::Error> {
+    async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, runs::Error> {
         self.alive().await;
         let found = self.disk.kept().runs.get(&run).map(|run| run.summary.clone());
-        Ok(found.filter(|summary| &*summary.tenant == tenant))
+        Ok(found.filter(|summary| *summary.tenant == *tenant.as_str()))
     }
 
-    async fn list(&self, _: &str, _: &Query) -> Result<Vec<Summary>, runs::Error> {
+    async fn list(&self, _: &Tenant, _: &Query) -> Result<Vec<Summary>, runs::Error> {
         Ok(Vec::new())
     }
 
-    async fn ask_to_cancel(&self, _: &str, _: RunId, _: &str) -> Result<bool, runs::Error> {
+    async fn ask_to_cancel(&self, _: &Tenant, _: RunId, _: &str) -> Result<bool, runs::Error> {
         Ok(false)
     }
 

@@ -29,7 +29,7 @@ async fn an_observer_that_lags_catches_up_without_loss_or_repeat() {
     let desk = Desk::limited(&[&Echo], Limits { tap_events_max: 4, ..Limits::default() }).await;
     desk.ask("echo", "before").await;
     let before = usize::try_from(desk.kernel.head().seq).unwrap();
-    let mut tap = desk.kernel.tap();
+    let mut tap = desk.system().tap();
     for round in 0..5 {
         for _ in 0..=round {
             desk.ask("echo", "x").await;
@@ -51,7 +51,7 @@ async fn an_observer_is_told_when_what_it_missed_is_no_longer_kept() {
     let limits = Limits { tap_events_max: 4, ..Limits::default() };
     let journal = Arc::new(MemoryJournal::keeping(5));
     let desk = Desk::of(Options { limits, journal, ..options(&[&Echo]) }).await;
-    let mut tap = desk.kernel.tap();
+    let mut tap = desk.system().tap();
     for _ in 0..3 {
         desk.ask("echo", "x").await;
     }

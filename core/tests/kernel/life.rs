@@ -171,7 +171,7 @@ impl Desk {
     /// The approvals that wait for a decision.
     pub(crate) async fn pending(&self) -> Vec<Approval> {
         let filter = Filter { status: Some("pending".to_owned()), limit: 100, ..Filter::default() };
-        self.kernel.approvals().list("acme", &filter).await.unwrap()
+        self.kernel.approvals(self.principal.tenant(), &filter).await.unwrap()
     }
 
     /// Waits until something is asked.

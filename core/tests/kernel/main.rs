@@ -21,6 +21,7 @@ mod load;
 mod parking;
 mod recovery;
 mod simulation;
+mod tenant;
 mod tool;
 
 pub(crate) use desk::*;

@@ -188,7 +188,7 @@ async fn a_run_that_is_cancelled_while_it_leaves_the_memory_ends_all_the_same() 
     });
     let desk = Desk::with(&[asker]).await;
     for number in 0..2_000 {
-        let mut tap = desk.kernel.tap();
+        let mut tap = desk.system().tap();
         let ask = Ask::new("asker", &question("x"));
         let running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
         loop {

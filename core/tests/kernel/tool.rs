@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genie_core::approval::{Resolution, Subject};
-use genie_core::budget::{BudgetId, Budgets, MemoryBudgets, Prices};
+use genie_core::budget::{BudgetId, MemoryBudgets, Prices};
 use genie_core::journal::Entry;
 use genie_core::journal::steps::Effect;
 use genie_core::kernel::{Kernel, Options};
@@ -292,12 +292,12 @@ fn a_call_that_no_budget_pays_is_not_made_and_its_agent_is_told_so_whenever_it_r
         let (name, effects) = ("pay", Effects::Once);
         let pay = Doing { name, effects, outside: outside.clone(), mount: None, answer };
         let (budgets, id) = (Arc::new(MemoryBudgets::default()), BudgetId(Uuid::from_u128(5)));
-        budgets.allot("acme", id, 20).await.unwrap();
         let prices = Prices { run_minor: 0, tools: [("pay".to_owned(), 50)].into() };
         let limits = Limits { run_deadline: Duration::from_hours(2), ..Limits::default() };
         let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(pay)];
         let options = Options { tools, budgets, prices, limits, ..over(&mount, 0, &[payer]) };
         let mut desk = start(options).await;
+        desk.kernel.allot(desk.principal.tenant(), id, 20).await.unwrap();
         let identity = Identity { budgets: [id].into(), ..identity("acme") };
         desk.principal = desk.authority.admit(identity);
         let running =

@@ -14,7 +14,7 @@ use super::Standing;
 use crate::app::Running;
 use crate::cli::complaint::{self, Complaint};
 use crate::cli::follow::{Follower, Halt};
-use crate::cli::person::{self, TENANT};
+use crate::cli::person;
 use crate::cli::run::draw::Page;
 use crate::cli::run::trees::Trees;
 use crate::cli::run::watch::{Form, Screen};
@@ -118,7 +118,7 @@ async fn here(
     let decided = kernel.decide(&principal, approval.id, Some(approval.digest), said).await;
     let went_on = match decided {
         Ok(decided) if decided.status.is_final() => {
-            let journal = kernel.journal().clone();
+            let journal = running.system().journal().clone();
             let mut follower = Follower::after(journal, approval.run_id, scene.seen);
             let halt = follower.follow_here(kernel, screen, OWNER_WAIT).await;
             halt.map(|halt| (decided, halt))
@@ -137,7 +137,7 @@ async fn here(
         Some(Halt::Waiting(waiting)) => {
             let mut next = Vec::new();
             for id in &waiting.approvals {
-                next.extend(kernel.approvals().get(TENANT, *id).await?);
+                next.extend(kernel.approval(principal.tenant(), *id).await?);
             }
             next
         }
@@ -156,8 +156,9 @@ async fn there(
     let store = stored::look(scene.config).await?;
     let said = (scene.said.choice.clone(), scene.said.reason.as_str());
     let now = SystemClock.now();
+    let tenant = stored::tenant(&store);
     let decided = approval::decide(
-        &*store.approvals,
+        (&*store.approvals, &tenant),
         &scene.by,
         approval.id,
         Some(approval.digest),
@@ -173,7 +174,7 @@ async fn there(
         halt = follower.follow(screen, Some(OWNER_WAIT)).await?;
         if let Some(Halt::Waiting(waiting)) = &halt {
             for id in &waiting.approvals {
-                next.extend(store.approvals.get(TENANT, *id).await?);
+                next.extend(store.approvals.get(&tenant, *id).await?);
             }
         }
     }

@@ -138,7 +138,7 @@ async fn go_on(
             .into());
     };
     let seen = records.last().map_or(0, |record| record.number);
-    let mut follower = Follower::after(running.kernel().journal().clone(), run, seen);
+    let mut follower = Follower::after(running.system().journal().clone(), run, seen);
     let halt = follower.follow_here(running.kernel(), &mut screen, RESUME_WAIT).await?;
     let ending = match halt {
         Some(Halt::Ended(outcome, end)) => Ending::Ended(outcome.into(), end),

@@ -3,17 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use genie_core::Agent;
 use genie_core::approval::{Approvals, Filter, Status};
 use genie_core::ids::RunId;
 use genie_core::outcome::Outcome;
 use genie_core::runs::Summary;
+use genie_core::{Agent, Tenant};
 use serde_json::json;
 
 use crate::app::Running;
 use crate::cli::complaint::Complaint;
 use crate::cli::follow::{Follower, Halt};
-use crate::cli::person::{self, TENANT};
+use crate::cli::person;
 use crate::cli::remote::{self, Server};
 use crate::cli::run::watch::{Form, Screen};
 use crate::cli::{stdout, stored, words};
@@ -51,7 +51,7 @@ pub(super) async fn main(
         return Err(over(&run).into());
     }
     // First the request: whoever takes the run up, here or elsewhere, ends it instead.
-    store.runs.ask_to_cancel(TENANT, run.run_id, reason).await?;
+    store.runs.ask_to_cancel(&stored::tenant(&store), run.run_id, reason).await?;
     stored::close(store).await;
     let cancelled = if let Some(running) = stored::own(config.clone(), agents).await? {
         let cancelled = here(&running, run.run_id, reason, seen).await;
@@ -110,9 +110,10 @@ async fn here(
     // What a dead process has left has been ended by then.
     kernel.caught_up().await;
     kernel.cancel(&asker, run, reason).await;
-    let ended = end(Follower::after(kernel.journal().clone(), run, seen)).await?;
+    let system = running.system();
+    let ended = end(Follower::after(system.journal().clone(), run, seen)).await?;
     if ended.is_some() {
-        withdraw(&**kernel.approvals(), run).await?;
+        withdraw((&**system.approvals(), asker.tenant()), run).await?;
     }
     Ok(ended)
 }
@@ -122,7 +123,7 @@ async fn there(config: &Config, run: RunId, seen: u64) -> anyhow::Result<Option<
     let store = stored::look(config).await?;
     let ended = end(Follower::after(store.journal.clone(), run, seen)).await?;
     if ended.is_some() {
-        withdraw(&*store.approvals, run).await?;
+        withdraw((&*store.approvals, &stored::tenant(&store)), run).await?;
     }
     stored::close(store).await;
     Ok(ended)
@@ -147,17 +148,20 @@ async fn end(mut follower: Follower) -> anyhow::Result<Option<Outcome>> {
 }
 
 /// Notes that nobody waits for the approvals of the run any more.
-async fn withdraw(approvals: &dyn Approvals, run: RunId) -> anyhow::Result<()> {
+async fn withdraw(
+    (approvals, tenant): (&dyn Approvals, &Tenant),
+    run: RunId,
+) -> anyhow::Result<()> {
     let filter = Filter {
         run_id: Some(run),
         status: Some(Status::Pending.name().to_owned()),
         after: None,
         limit: 1_000,
     };
-    for approval in approvals.list(TENANT, &filter).await? {
+    for approval in approvals.list(tenant, &filter).await? {
         if let Some(withdrawn) = approval.ended(Status::Withdrawn) {
             // Whoever decided in between decided on nothing.
-            approvals.swap(&withdrawn).await?;
+            approvals.swap(tenant, &withdrawn).await?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use genie_core::Tenant;
 use genie_core::blob::{Blob, Scope, Stored};
 use genie_core::ids::RunId;
 
@@ -11,7 +12,7 @@ use genie_core::ids::RunId;
 #[derive(Debug)]
 struct Held {
     blob: Blob,
-    tenant: Arc<str>,
+    tenant: Tenant,
     subject: Arc<str>,
     stored: Arc<Stored>,
     /// The queue's number for it; it may go once that is written.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::run;
+use crate::scribe::{run, tenant};
 
 /// A pending approval, in its documented JSON form.
 pub(crate) fn approval(number: u32, tenant: &str, run_id: RunId) -> Approval {
@@ -44,26 +44,35 @@ fn filter() -> Filter {
 pub(crate) async fn contract(approvals: Arc<dyn Approvals>) {
     for number in [3, 1, 2, 5, 4] {
         let run = run((number % 2).into());
-        approvals.put(&approval(number, "acme", run)).await.unwrap();
+        approvals.put(&tenant("acme"), &approval(number, "acme", run)).await.unwrap();
     }
-    approvals.put(&approval(6, "other", run(0))).await.unwrap();
+    approvals.put(&tenant("other"), &approval(6, "other", run(0))).await.unwrap();
     let first = approval(1, "acme", run(1));
-    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(first.clone()));
-    assert_eq!(approvals.get("other", id(1)).await.unwrap(), None, "of another tenant");
-    assert_eq!(approvals.get("acme", id(9)).await.unwrap(), None);
+    assert_eq!(approvals.get(&tenant("acme"), id(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(approvals.get(&tenant("other"), id(1)).await.unwrap(), None, "of another tenant");
+    assert_eq!(approvals.get(&tenant("acme"), id(9)).await.unwrap(), None);
 
     // One with the same id stays as it is.
     let altered = Approval { reason: "none".into(), ..first.clone() };
-    approvals.put(&altered).await.unwrap();
-    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(first.clone()));
+    approvals.put(&tenant("acme"), &altered).await.unwrap();
+    assert_eq!(approvals.get(&tenant("acme"), id(1)).await.unwrap(), Some(first.clone()));
 
-    assert!(approvals.swap(&decided(&first)).await.unwrap());
-    assert!(!approvals.swap(&decided(&first)).await.unwrap(), "once");
-    assert!(!approvals.swap(&first).await.unwrap(), "nothing came before the first revision");
-    assert_eq!(approvals.get("acme", id(1)).await.unwrap(), Some(decided(&first)));
+    // Nothing gets among another tenant's, and nobody decides there.
+    assert!(approvals.put(&tenant("other"), &approval(7, "acme", run(0))).await.is_err());
+    assert!(approvals.swap(&tenant("other"), &decided(&first)).await.is_err());
+    let theirs = Approval { tenant: "other".into(), ..decided(&first) };
+    assert!(!approvals.swap(&tenant("other"), &theirs).await.unwrap());
+
+    assert!(approvals.swap(&tenant("acme"), &decided(&first)).await.unwrap());
+    assert!(!approvals.swap(&tenant("acme"), &decided(&first)).await.unwrap(), "once");
+    assert!(
+        !approvals.swap(&tenant("acme"), &first).await.unwrap(),
+        "nothing came before the first revision"
+    );
+    assert_eq!(approvals.get(&tenant("acme"), id(1)).await.unwrap(), Some(decided(&first)));
 
     let check = async |filter: Filter, expected: &[u32]| {
-        let listed = approvals.list("acme", &filter).await.unwrap();
+        let listed = approvals.list(&tenant("acme"), &filter).await.unwrap();
         let listed: Vec<ApprovalId> = listed.iter().map(|approval| approval.id).collect();
         let expected: Vec<ApprovalId> = expected.iter().map(|number| id(*number)).collect();
         assert_eq!(listed, expected, "{filter:?}");
@@ -80,13 +89,13 @@ async fn races(approvals: Arc<dyn Approvals>) {
     const APPROVALS: u32 = 100;
     const DECIDERS: usize = 10;
     for number in 0..APPROVALS {
-        approvals.put(&approval(number, "acme", run(1))).await.unwrap();
+        approvals.put(&tenant("acme"), &approval(number, "acme", run(1))).await.unwrap();
     }
     let mut deciders = JoinSet::new();
     for number in 0..APPROVALS {
         for _ in 0..DECIDERS {
             let (approvals, next) = (approvals.clone(), decided(&approval(number, "acme", run(1))));
-            deciders.spawn(async move { approvals.swap(&next).await.unwrap() });
+            deciders.spawn(async move { approvals.swap(&tenant("acme"), &next).await.unwrap() });
         }
     }
     let won = deciders.join_all().await.into_iter().filter(|won| *won).count();

@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::run;
+use crate::scribe::{run, tenant};
 
 fn attempt(subject: &str, key: &str, number: u128) -> Attempt {
     Attempt {
-        tenant: "acme".into(),
+        tenant: tenant("acme"),
         subject: subject.into(),
         key: key.into(),
         request: Hash::of(b"request"),
@@ -30,7 +30,7 @@ async fn contract(attempts: Arc<dyn Attempts>) {
     // Another subject, tenant or key is another attempt.
     assert_eq!(attempts.begin(&attempt("ravi", "k", 3)).await.unwrap(), None);
     assert_eq!(attempts.begin(&attempt("asha", "l", 4)).await.unwrap(), None);
-    let foreign = Attempt { tenant: "globex".into(), ..attempt("asha", "k", 5) };
+    let foreign = Attempt { tenant: tenant("globex"), ..attempt("asha", "k", 5) };
     assert_eq!(attempts.begin(&foreign).await.unwrap(), None);
 
     let next = attempt("asha", "k", 6);

@@ -10,7 +10,7 @@ use crate::place::{Place, quick};
 use crate::scribe::run;
 
 pub(crate) fn scope(tenant: &str, number: u128) -> Scope {
-    Scope { tenant: tenant.into(), subject: "asha".into(), run: run(number) }
+    Scope { tenant: crate::scribe::tenant(tenant), subject: "asha".into(), run: run(number) }
 }
 
 pub(crate) fn content(text: &str, label: Label) -> (Blob, Arc<Stored>) {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
+use crate::scribe::tenant;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(second * 1_000_000)
@@ -25,7 +26,7 @@ fn charge(run_number: u128, number: u128, amount_minor: u64) -> Charge {
     Charge {
         id: Uuid::from_u128(number),
         run_id: run(run_number),
-        tenant: "acme".into(),
+        tenant: tenant("acme"),
         budgets: vec![ONE],
         amount_minor,
         at: at(i64::try_from(run_number).unwrap()),
@@ -34,16 +35,16 @@ fn charge(run_number: u128, number: u128, amount_minor: u64) -> Charge {
 
 async fn stands(budgets: &Arc<dyn Budgets>, id: BudgetId) -> (u64, u64, u64) {
     let Budget { limit_minor, spent_minor, reserved_minor } =
-        budgets.get("acme", id).await.unwrap().unwrap();
+        budgets.get(&tenant("acme"), id).await.unwrap().unwrap();
     (limit_minor, spent_minor, reserved_minor)
 }
 
 async fn contract(budgets: Arc<dyn Budgets>) {
-    budgets.allot("acme", ONE, 100).await.unwrap();
-    budgets.allot("acme", OTHER, 10).await.unwrap();
-    budgets.allot("acme", ONE, 1_000).await.unwrap();
+    budgets.allot(&tenant("acme"), ONE, 100).await.unwrap();
+    budgets.allot(&tenant("acme"), OTHER, 10).await.unwrap();
+    budgets.allot(&tenant("acme"), ONE, 1_000).await.unwrap();
     assert_eq!(stands(&budgets, ONE).await, (100, 0, 0), "what there is stays");
-    assert_eq!(budgets.get("globex", ONE).await.unwrap(), None);
+    assert_eq!(budgets.get(&tenant("globex"), ONE).await.unwrap(), None);
 
     let first = charge(1, 1, 60);
     for _ in 0..3 {
@@ -61,7 +62,7 @@ async fn contract(budgets: Arc<dyn Budgets>) {
     assert_eq!(budgets.reserve(&both).await.unwrap(), Reserved::Yes);
     for foreign in [
         Charge { budgets: vec![BudgetId(Uuid::from_u128(9))], ..charge(3, 4, 1) },
-        Charge { tenant: "globex".into(), ..charge(3, 5, 1) },
+        Charge { tenant: tenant("globex"), ..charge(3, 5, 1) },
     ] {
         assert_eq!(budgets.reserve(&foreign).await.unwrap(), Reserved::Short { left_minor: 0 });
     }
@@ -87,7 +88,7 @@ async fn contract(budgets: Arc<dyn Budgets>) {
 
 /// A thousand at once, of which 333 fit.
 async fn many_at_once(budgets: Arc<dyn Budgets>) {
-    budgets.allot("acme", ONE, 1_000).await.unwrap();
+    budgets.allot(&tenant("acme"), ONE, 1_000).await.unwrap();
     let all = (0..1_000).map(|number| {
         let budgets = budgets.clone();
         async move { budgets.reserve(&charge(number, number, 3)).await.unwrap() }

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
+use crate::scribe::tenant;
 
 fn document(tenant: &str, subject: &str, number: u128) -> (Document, Vec<u8>) {
     let content = format!("content {number}").into_bytes();
     let document = Document {
         id: DocumentId(Uuid::from_u128(number)),
-        tenant: tenant.into(),
+        tenant: crate::scribe::tenant(tenant),
         subject: subject.into(),
         blob: Blob::of(&content),
         created_at: Timestamp::from_micros(7),
@@ -37,7 +38,7 @@ async fn contract(documents: Arc<dyn Documents>) {
     assert!(!documents.put(&third, &content, 2).await.unwrap(), "two are enough");
 
     let id = first.0.id;
-    for (tenant, subject, found) in [
+    for (name, subject, found) in [
         ("acme", None, true),
         ("acme", Some("asha"), true),
         ("acme", Some("ravi"), false),
@@ -45,14 +46,14 @@ async fn contract(documents: Arc<dyn Documents>) {
         ("globex", Some("asha"), false),
         ("", None, false),
     ] {
-        let got = documents.get(tenant, subject, id).await.unwrap();
-        assert_eq!(got, found.then(|| first.clone()), "{tenant} {subject:?}");
+        let got = documents.get(&tenant(name), subject, id).await.unwrap();
+        assert_eq!(got, found.then(|| first.clone()), "{name} {subject:?}");
         if !found {
-            assert!(!documents.delete(tenant, subject, id).await.unwrap());
+            assert!(!documents.delete(&tenant(name), subject, id).await.unwrap());
         }
     }
-    let list = async |tenant: &str, query: Query| -> Vec<u128> {
-        let found = documents.list(tenant, &query).await.unwrap();
+    let list = async |name: &str, query: Query| -> Vec<u128> {
+        let found = documents.list(&tenant(name), &query).await.unwrap();
         found.iter().map(|one| one.id.0.as_u128()).collect()
     };
     let every = || Query { limit: 10, ..Query::default() };
@@ -62,9 +63,9 @@ async fn contract(documents: Arc<dyn Documents>) {
     let before = Some(DocumentId(Uuid::from_u128(3)));
     assert_eq!(list("acme", Query { before, ..every() }).await, [2, 1]);
     assert_eq!(list("globex", every()).await, [4]);
-    assert!(documents.delete("acme", Some("asha"), id).await.unwrap());
-    assert!(!documents.delete("acme", Some("asha"), id).await.unwrap());
-    assert_eq!(documents.get("acme", None, id).await.unwrap(), None);
+    assert!(documents.delete(&tenant("acme"), Some("asha"), id).await.unwrap());
+    assert!(!documents.delete(&tenant("acme"), Some("asha"), id).await.unwrap());
+    assert_eq!(documents.get(&tenant("acme"), None, id).await.unwrap(), None);
     assert!(documents.put(&third, &content, 2).await.unwrap(), "there is room again");
 }
 

@@ -10,7 +10,7 @@ use crate::approvals::approval;
 use crate::blobs::{content, internal, scope};
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::{Scribe, ended, run, saying, started_by, waiting};
+use crate::scribe::{Scribe, ended, run, saying, started_by, tenant, waiting};
 use crate::sealing::{SECRET, a_run, is_in, key};
 
 async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
@@ -20,11 +20,11 @@ async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
     a_run(&store, 2, "ravi").await;
     let (blob, stored) = content(SECRET, internal());
     store.blobs.put(&scope("acme", 1), blob, stored).await.unwrap();
-    store.approvals.put(&approval(1, "acme", run(1))).await.unwrap();
+    store.approvals.put(&tenant("acme"), &approval(1, "acme", run(1))).await.unwrap();
     a_run(&store, 3, "asha").await;
     let before = store.checkpoints.raw(1, 0, 15).await.unwrap();
     let looker = place.look_sealed(&key).await;
-    let erased = looker.erase("acme", "asha").await.unwrap();
+    let erased = looker.erase(&tenant("acme"), "asha").await.unwrap();
     let expected = Erased { keys: 1, records: 8, blobs: 1, approvals: 1, in_log: false };
     assert_eq!(erased, expected);
     for store in [&store, &looker] {
@@ -42,7 +42,8 @@ async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
         assert!(records[3].text().is_err());
         let other = store.journal.read_run(run(2)).await.unwrap();
         assert!(other[3].text().unwrap().contains(SECRET), "somebody else's stays");
-        let listed = store.approvals.list("acme", &Filter { limit: 9, ..Filter::default() }).await;
+        let listed =
+            store.approvals.list(&tenant("acme"), &Filter { limit: 9, ..Filter::default() }).await;
         assert!(listed.unwrap().is_empty());
     }
     let after = store.checkpoints.raw(1, 0, 15).await.unwrap();
@@ -52,7 +53,7 @@ async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
     assert!(after.iter().all(|record| !matches!(record.body, Kept::Broken(_))));
     assert!(looker.blobs.get(&scope("acme", 1), blob).await.unwrap().is_none());
     // Once more finds nothing.
-    assert_eq!(looker.erase("acme", "asha").await.unwrap(), Erased::default());
+    assert_eq!(looker.erase(&tenant("acme"), "asha").await.unwrap(), Erased::default());
     looker.close().await.unwrap();
     store.close().await.unwrap();
 }
@@ -71,7 +72,7 @@ async fn who_was_erased_may_come_again(place: &Place) {
         let looker = place.look_sealed(&key).await;
         let found = looker.blobs.get(&scope("acme", number), blob).await.unwrap();
         assert_eq!(&*found.unwrap().content, SECRET.as_bytes());
-        assert_eq!(looker.erase("acme", "asha").await.unwrap().keys, 1);
+        assert_eq!(looker.erase(&tenant("acme"), "asha").await.unwrap().keys, 1);
         looker.close().await.unwrap();
     }
     let status = store.key_status().await.unwrap();
@@ -90,7 +91,7 @@ async fn nothing_is_erased_while_a_run_goes_on(place: &Place) {
         scribe.append(journal, &waiting(run(number), 9_000)).unwrap();
     }
     store.journal.durable(scribe.head.seq).await.unwrap();
-    let error = store.erase("acme", "asha").await.unwrap_err();
+    let error = store.erase(&tenant("acme"), "asha").await.unwrap_err();
     let EraseError::Unfinished { count, runs, .. } = &error else { panic!("{error}") };
     assert_eq!((*count, runs.len()), (7, 5));
     assert!(error.to_string().contains("genie runs cancel RUN"), "{error}");
@@ -98,7 +99,7 @@ async fn nothing_is_erased_while_a_run_goes_on(place: &Place) {
         let last = scribe.append(&*store.journal, &ended(run(number))).unwrap();
         store.journal.durable(last).await.unwrap();
     }
-    assert_eq!(store.erase("acme", "asha").await.unwrap().records, 14);
+    assert_eq!(store.erase(&tenant("acme"), "asha").await.unwrap().records, 14);
     store.close().await.unwrap();
 }
 
@@ -107,7 +108,7 @@ async fn whoever_is_unknown_cannot_be_erased(place: &Place) {
     let store = place.own_sealed(&key).await;
     a_run(&store, 1, "asha").await;
     for (tenant, subject) in [("acme", "nobody"), ("other", "asha")] {
-        let error = store.erase(tenant, subject).await.unwrap_err();
+        let error = store.erase(&crate::scribe::tenant(tenant), subject).await.unwrap_err();
         assert!(matches!(error, EraseError::Unknown { .. }), "{error}");
     }
     store.close().await.unwrap();
@@ -117,11 +118,11 @@ async fn what_was_kept_in_the_clear_is_erased_too(place: &Place) {
     let store = place.own().await;
     a_run(&store, 1, "asha").await;
     a_run(&store, 2, "ravi").await;
-    store.approvals.put(&approval(1, "acme", run(1))).await.unwrap();
+    store.approvals.put(&tenant("acme"), &approval(1, "acme", run(1))).await.unwrap();
     store.close().await.unwrap();
     let (_keys, key) = key();
     let store = place.own_sealed(&key).await;
-    let erased = store.erase("acme", "asha").await.unwrap();
+    let erased = store.erase(&tenant("acme"), "asha").await.unwrap();
     assert_eq!((erased.records, erased.approvals), (4, 1));
     let records = store.journal.read_run(run(1)).await.unwrap();
     assert_eq!(records.iter().filter(|record| record.entry.is_erased()).count(), 4);
@@ -129,10 +130,10 @@ async fn what_was_kept_in_the_clear_is_erased_too(place: &Place) {
     let other = store.journal.read_run(run(2)).await.unwrap();
     assert!(other.iter().all(|record| !record.entry.is_erased()));
     let id = approval(1, "acme", run(1)).id;
-    let error = store.approvals.get("acme", id).await.unwrap_err();
+    let error = store.approvals.get(&tenant("acme"), id).await.unwrap_err();
     assert!(error.to_string().contains("was erased"), "{error}");
     // Erased once, it is not counted again.
-    assert_eq!(store.erase("acme", "asha").await.unwrap(), Erased::default());
+    assert_eq!(store.erase(&tenant("acme"), "asha").await.unwrap(), Erased::default());
     store.close().await.unwrap();
 }
 
@@ -158,7 +159,7 @@ async fn an_erased_key_is_nowhere_in_the_files() {
         let wrapped = format!("SELECT wrapped FROM subject_keys WHERE subject = '{subject}'");
         let wrapped = place.value(&wrapped).await;
         assert!(is_in(&wrapped[12..], &place.bytes()), "it is there before");
-        let erased = store.erase("acme", &subject).await.unwrap();
+        let erased = store.erase(&tenant("acme"), &subject).await.unwrap();
         assert!(!erased.in_log);
         assert!(!is_in(&wrapped[12..28], &place.bytes()), "it is there after");
     }
@@ -176,7 +177,7 @@ async fn text_in_the_clear_is_nowhere_in_the_files_once_erased() {
     assert!(is_in(SECRET.as_bytes(), &place.bytes()));
     let (_keys, key) = key();
     let store = place.own_sealed(&key).await;
-    store.erase("acme", "asha").await.unwrap();
+    store.erase(&tenant("acme"), "asha").await.unwrap();
     assert!(!is_in(SECRET.as_bytes(), &place.bytes()));
     store.close().await.unwrap();
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::AccountId;
-use genie_core::identity::{Credential, Key, KeyId, Keys, Maker, MemoryKeys, Query, Quotas};
+use genie_core::identity::{Credential, Key, KeyId, KeyRing, Maker, MemoryKeys, Query, Quotas};
 use genie_core::ids::SeededIds;
 use genie_core::principal::{Allowed, Identity};
 use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
+use crate::scribe::tenant;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(second * 1_000_000)
@@ -55,24 +56,26 @@ fn ids(keys: &[Key]) -> Vec<KeyId> {
     keys.iter().map(|key| key.id).collect()
 }
 
-async fn contract(keys: Arc<dyn Keys>) {
+async fn contract(keys: Arc<dyn KeyRing>) {
     assert!(!keys.has_admin(at(0)).await.unwrap());
     let asha = [key(1, "acme", "asha", "user"), key(3, "acme", "asha", "user")];
     let ravi = key(2, "acme", "ravi", "user");
     let other = key(4, "globex", "asha", "user");
     for key in asha.iter().chain([&ravi, &other]) {
-        keys.put(key).await.unwrap();
+        keys.put(&tenant(&key.identity.tenant), key).await.unwrap();
     }
+    // Nobody is let into a tenant by a key that is kept among another's.
+    assert!(keys.put(&tenant("globex"), &key(5, "acme", "asha", "user")).await.is_err());
     // What is kept stays as it is.
-    keys.put(&Key { name: "another".into(), ..ravi.clone() }).await.unwrap();
+    keys.put(&tenant("acme"), &Key { name: "another".into(), ..ravi.clone() }).await.unwrap();
     assert_eq!(keys.claimed(ravi.id).await.unwrap(), Some(ravi.clone()));
     assert_eq!(keys.claimed(key(9, "acme", "asha", "user").id).await.unwrap(), None);
 
     let all = || Query { limit: 10, ..Query::default() };
-    let check = async |tenant: &str, query: Query, expected: &[&Key]| {
-        let listed = keys.list(tenant, &query).await.unwrap();
+    let check = async |name: &str, query: Query, expected: &[&Key]| {
+        let listed = keys.list(&tenant(name), &query).await.unwrap();
         let expected: Vec<KeyId> = expected.iter().map(|key| key.id).collect();
-        assert_eq!(ids(&listed), expected, "{tenant}: {query:?}");
+        assert_eq!(ids(&listed), expected, "{name}: {query:?}");
     };
     check("acme", all(), &[&asha[1], &ravi, &asha[0]]).await;
     check("globex", all(), &[&other]).await;
@@ -83,18 +86,18 @@ async fn contract(keys: Arc<dyn Keys>) {
     check("acme", Query { limit: 1, ..all() }, &[&asha[1]]).await;
 
     // Neither another tenant nor another subject revokes it, and nobody does twice.
-    assert!(!keys.revoke("globex", None, ravi.id, at(5)).await.unwrap());
-    assert!(!keys.revoke("acme", Some("asha"), ravi.id, at(5)).await.unwrap());
-    assert!(keys.revoke("acme", Some("ravi"), ravi.id, at(5)).await.unwrap());
-    assert!(!keys.revoke("acme", None, ravi.id, at(6)).await.unwrap());
+    assert!(!keys.revoke(&tenant("globex"), None, ravi.id, at(5)).await.unwrap());
+    assert!(!keys.revoke(&tenant("acme"), Some("asha"), ravi.id, at(5)).await.unwrap());
+    assert!(keys.revoke(&tenant("acme"), Some("ravi"), ravi.id, at(5)).await.unwrap());
+    assert!(!keys.revoke(&tenant("acme"), None, ravi.id, at(6)).await.unwrap());
     let revoked = keys.claimed(ravi.id).await.unwrap().unwrap();
     assert_eq!(revoked, Key { revoked_at: Some(at(5)), ..ravi });
 
     let admin = key(6, "acme", "root", "admin");
-    keys.put(&admin).await.unwrap();
+    keys.put(&tenant("acme"), &admin).await.unwrap();
     assert!(keys.has_admin(at(999)).await.unwrap());
     assert!(!keys.has_admin(at(1_000)).await.unwrap(), "it has expired by then");
-    assert!(keys.revoke("acme", None, admin.id, at(7)).await.unwrap());
+    assert!(keys.revoke(&tenant("acme"), None, admin.id, at(7)).await.unwrap());
     assert!(!keys.has_admin(at(8)).await.unwrap());
 }
 
@@ -112,7 +115,7 @@ async fn keep_the_contract(place: &Place) {
 async fn outlive_the_process(place: &Place) {
     let kept = key(1, "acme", "asha", "admin");
     let store = place.own().await;
-    store.keys.put(&kept).await.unwrap();
+    store.keys.put(&tenant("acme"), &kept).await.unwrap();
     store.close().await.unwrap();
     let store = place.look().await;
     assert_eq!(store.keys.claimed(kept.id).await.unwrap(), Some(kept));

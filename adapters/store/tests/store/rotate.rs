@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::{Scribe, ended, run, saying, started_by};
+use crate::scribe::{Scribe, ended, run, saying, started_by, tenant};
 use crate::sealing::{SECRET, a_run, key};
 
 /// A run of each of many subjects.
@@ -93,7 +93,7 @@ async fn the_keys_can_be_moved_to_another_file(place: &Place) {
     let store = place.own_sealed(&key).await;
     a_run(&store, 1, "asha").await;
     a_run(&store, 2, "ravi").await;
-    store.erase("acme", "ravi").await.unwrap();
+    store.erase(&tenant("acme"), "ravi").await.unwrap();
     store.close().await.unwrap();
     let looker = place.look_sealed(&key).await;
     let KeySource::File(path) = &other else { panic!("a file") };

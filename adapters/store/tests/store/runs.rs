@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::approvals::{approval, decided};
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::{Scribe, at, ended, filler, resumed, run, started, waiting};
+use crate::scribe::{Scribe, at, ended, filler, resumed, run, started, tenant, waiting};
 
 fn all() -> Query {
     Query { limit: 100, ..Query::default() }
@@ -23,7 +23,7 @@ async fn write(store: &Opened, scribe: &mut Scribe, entries: &[Entry]) {
 }
 
 async fn status(store: &Opened, number: u128) -> Summary {
-    store.runs.get("acme", run(number)).await.unwrap().unwrap()
+    store.runs.get(&tenant("acme"), run(number)).await.unwrap().unwrap()
 }
 
 async fn a_run_stands_as_its_records_say(place: &Place) {
@@ -88,7 +88,7 @@ async fn runs_are_listed_newest_first_and_only_to_their_tenant(place: &Place) {
     write(&store, &mut scribe, &entries).await;
     write(&store, &mut scribe, &[started(run(10), "other"), ended(run(4)), ended(run(7))]).await;
     let check = async |query: Query, expected: &[u128]| {
-        let listed = store.runs.list("acme", &query).await.unwrap();
+        let listed = store.runs.list(&tenant("acme"), &query).await.unwrap();
         let listed: Vec<u128> = listed.iter().map(|one| one.run_id.0.as_u128()).collect();
         assert_eq!(listed, expected, "{query:?}");
     };
@@ -98,8 +98,8 @@ async fn runs_are_listed_newest_first_and_only_to_their_tenant(place: &Place) {
     let of = |subject: &str| Some(subject.to_owned());
     check(Query { subject: of("asha"), limit: 2, ..Query::default() }, &[9, 8]).await;
     check(Query { subject: of("ravi"), ..all() }, &[]).await;
-    assert!(store.runs.get("acme", run(10)).await.unwrap().is_none());
-    assert!(store.runs.get("other", run(10)).await.unwrap().is_some());
+    assert!(store.runs.get(&tenant("acme"), run(10)).await.unwrap().is_none());
+    assert!(store.runs.get(&tenant("other"), run(10)).await.unwrap().is_some());
     store.close().await.unwrap();
 }
 
@@ -139,7 +139,7 @@ async fn what_cannot_go_on_is_let_go_of_until_later_or_until_it_is_cancelled(pla
     assert_eq!(store.runs.next_due().await.unwrap(), Some(at(501)));
     assert_eq!(store.runs.claim(at(502), 10).await.unwrap(), [run(1), run(2)]);
     store.runs.release(run(2), at(9_000)).await.unwrap();
-    assert!(store.runs.ask_to_cancel("acme", run(2), "enough").await.unwrap());
+    assert!(store.runs.ask_to_cancel(&tenant("acme"), run(2), "enough").await.unwrap());
     assert_eq!(store.runs.claim(at(502), 10).await.unwrap(), [run(2)]);
     write(&store, &mut scribe, &[ended(run(2))]).await;
     store.runs.release(run(2), at(600)).await.unwrap();
@@ -185,15 +185,27 @@ async fn a_decision_makes_its_run_due(place: &Place) {
     };
     let id = |number| ApprovalId(Uuid::from_u128(number));
     // Decided while it is parked.
-    store.approvals.put(&approval(1, "acme", run(1))).await.unwrap();
+    store.approvals.put(&tenant("acme"), &approval(1, "acme", run(1))).await.unwrap();
     write(&store, &mut scribe, &[started(run(1), "acme"), wait(1, id(1))]).await;
     assert!(store.runs.claim(at(100), 10).await.unwrap().is_empty());
-    assert!(store.approvals.swap(&decided(&approval(1, "acme", run(1)))).await.unwrap());
+    assert!(
+        store
+            .approvals
+            .swap(&tenant("acme"), &decided(&approval(1, "acme", run(1))))
+            .await
+            .unwrap()
+    );
     assert_eq!(store.runs.claim(at(100), 10).await.unwrap(), [run(1)]);
     // Decided before it is parked.
-    store.approvals.put(&approval(2, "acme", run(2))).await.unwrap();
+    store.approvals.put(&tenant("acme"), &approval(2, "acme", run(2))).await.unwrap();
     write(&store, &mut scribe, &[started(run(2), "acme")]).await;
-    assert!(store.approvals.swap(&decided(&approval(2, "acme", run(2)))).await.unwrap());
+    assert!(
+        store
+            .approvals
+            .swap(&tenant("acme"), &decided(&approval(2, "acme", run(2))))
+            .await
+            .unwrap()
+    );
     write(&store, &mut scribe, &[wait(2, id(2))]).await;
     assert_eq!(store.runs.claim(at(100), 10).await.unwrap(), [run(2)]);
     store.close().await.unwrap();
@@ -206,10 +218,16 @@ async fn a_cancellation_comes_once_to_whoever_works_on_the_run(place: &Place) {
     write(&store, &mut scribe, &[started(run(2), "acme"), waiting(run(2), 9_000)]).await;
     write(&store, &mut scribe, &[started(run(3), "acme"), ended(run(3))]).await;
     let looker = place.look().await;
-    assert!(looker.runs.ask_to_cancel("acme", run(1), "not needed").await.unwrap());
-    assert!(looker.runs.ask_to_cancel("acme", run(2), "not needed").await.unwrap());
-    assert!(!looker.runs.ask_to_cancel("acme", run(3), "not needed").await.unwrap(), "ended");
-    assert!(!looker.runs.ask_to_cancel("other", run(1), "not needed").await.unwrap(), "not theirs");
+    assert!(looker.runs.ask_to_cancel(&tenant("acme"), run(1), "not needed").await.unwrap());
+    assert!(looker.runs.ask_to_cancel(&tenant("acme"), run(2), "not needed").await.unwrap());
+    assert!(
+        !looker.runs.ask_to_cancel(&tenant("acme"), run(3), "not needed").await.unwrap(),
+        "ended"
+    );
+    assert!(
+        !looker.runs.ask_to_cancel(&tenant("other"), run(1), "not needed").await.unwrap(),
+        "not theirs"
+    );
     let told = store.runs.to_cancel().await.unwrap();
     assert_eq!(told, [(run(1), "not needed".to_owned())], "nobody works on the other yet");
     assert!(store.runs.to_cancel().await.unwrap().is_empty());

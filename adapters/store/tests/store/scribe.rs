@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use genie_core::Tenant;
 use genie_core::clock::Timestamp;
 use genie_core::ids::{MessageId, RunId};
 use genie_core::journal::chain::{Hash, Head, seal};
+use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::restore::{Kept, Row, restore};
 use genie_core::journal::{Entry, Error, Journal, Record};
 use genie_core::outcome::Outcome;
+use genie_core::runs::MemoryRuns;
 use uuid::Uuid;
 
 /// The end of a chain, and how many records each run has.
@@ -82,6 +85,12 @@ impl Scribe {
         let body = serde_json::to_string(entry).unwrap();
         self.append_text(journal, entry.run_id(), body)
     }
+}
+
+/// A tenant, as an operator names one.
+pub(crate) fn tenant(name: &str) -> Tenant {
+    let runs = MemoryRuns::over(Arc::new(MemoryJournal::keeping(1)));
+    Tenant::of_operator(&runs, name)
 }
 
 pub(crate) fn started(run_id: RunId, tenant: &str) -> Entry {

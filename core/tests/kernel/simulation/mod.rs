@@ -151,7 +151,7 @@ async fn play(seed: u64) -> Trace {
         ..options(&World::agents(&world, &dice))
     })
     .await;
-    let (mut keeps_up, mut looks_late) = (desk.kernel.tap(), desk.kernel.tap());
+    let (mut keeps_up, mut looks_late) = (desk.system().tap(), desk.system().tap());
     let mut observed = [Vec::new(), Vec::new()];
     let clients = (0..dice.between(1, 14)).map(|number| {
         let dice = Dice::new(seed ^ (number + 1).wrapping_mul(0xd1b5_4a32_d192_ed03));

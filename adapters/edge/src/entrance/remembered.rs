@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use genie_core::async_trait;
 use genie_core::clock::Timestamp;
-use genie_core::identity::{Error, Key, KeyId, Keys, Query};
+use genie_core::identity::{Error, Key, KeyId, KeyRing, Keys, Query};
+use genie_core::{Tenant, async_trait};
 use tokio::time::Instant;
 
 /// How long what was read is good for.
@@ -19,8 +19,8 @@ const KEPT: Duration = Duration::from_secs(1);
 const KEYS_MAX: usize = 10_000;
 
 /// Keys over a store.
-pub(crate) struct Remembered {
-    keys: Arc<dyn Keys>,
+pub(super) struct Remembered {
+    keys: Arc<dyn KeyRing>,
     memory: Mutex<Memory>,
 }
 
@@ -32,7 +32,7 @@ struct Memory {
 }
 
 impl Remembered {
-    pub(crate) fn over(keys: Arc<dyn Keys>) -> Self {
+    pub(super) fn over(keys: Arc<dyn KeyRing>) -> Self {
         Self { keys, memory: Mutex::default() }
     }
 
@@ -59,10 +59,31 @@ impl Memory {
 
 #[async_trait]
 impl Keys for Remembered {
-    async fn put(&self, key: &Key) -> Result<(), Error> {
-        self.keys.put(key).await
+    async fn put(&self, tenant: &Tenant, key: &Key) -> Result<(), Error> {
+        self.keys.put(tenant, key).await
     }
 
+    async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Key>, Error> {
+        self.keys.list(tenant, query).await
+    }
+
+    async fn revoke(
+        &self,
+        tenant: &Tenant,
+        subject: Option<&str>,
+        id: KeyId,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let revoked = self.keys.revoke(tenant, subject, id, at).await;
+        let mut memory = self.memory();
+        memory.changes += 1;
+        memory.read.remove(&id);
+        revoked
+    }
+}
+
+#[async_trait]
+impl KeyRing for Remembered {
     async fn claimed(&self, id: KeyId) -> Result<Option<Key>, Error> {
         let (known, changes, now) = {
             let (memory, now) = (self.memory(), Instant::now());
@@ -77,24 +98,6 @@ impl Keys for Remembered {
             memory.put(key, now);
         }
         Ok(found)
-    }
-
-    async fn list(&self, tenant: &str, query: &Query) -> Result<Vec<Key>, Error> {
-        self.keys.list(tenant, query).await
-    }
-
-    async fn revoke(
-        &self,
-        tenant: &str,
-        subject: Option<&str>,
-        id: KeyId,
-        at: Timestamp,
-    ) -> Result<bool, Error> {
-        let revoked = self.keys.revoke(tenant, subject, id, at).await;
-        let mut memory = self.memory();
-        memory.changes += 1;
-        memory.read.remove(&id);
-        revoked
     }
 
     async fn has_admin(&self, now: Timestamp) -> Result<bool, Error> {

@@ -5,9 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use genie_core::Kernel;
 use genie_core::ids::RunId;
-use genie_core::tap::Event;
+use genie_core::tap::{Event, Tap};
 use genie_core::tasks::Tasks;
 use tokio::sync::broadcast;
 
@@ -28,14 +27,15 @@ fn locked(followed: &Followed) -> MutexGuard<'_, HashMap<RunId, broadcast::Sende
 
 impl Hub {
     /// Starts to observe.
-    pub(crate) fn start(kernel: &Kernel, tasks: &Tasks) -> Self {
+    pub(crate) fn start(tap: Tap, tasks: &Tasks) -> Self {
         let followed = Followed::default();
-        tasks.spawn(hand_out(kernel.clone(), followed.clone()));
+        tasks.spawn(hand_out(tap, followed.clone()));
         Self { followed }
     }
 
-    /// Follows a run, which need not have begun.
-    pub(crate) fn follow(&self, run: RunId) -> Subscription {
+    /// Follows a run, which need not have begun. Whether the caller may is [`super::Follower`]'s
+    /// business, and nobody else gets at this.
+    pub(super) fn follow(&self, run: RunId) -> Subscription {
         let mut followed = locked(&self.followed);
         let sender = followed.entry(run).or_insert_with(|| broadcast::Sender::new(EVENTS_MAX));
         Subscription { receiver: sender.subscribe(), run, followed: self.followed.clone() }
@@ -47,8 +47,7 @@ impl Hub {
     }
 }
 
-async fn hand_out(kernel: Kernel, followed: Followed) {
-    let mut tap = kernel.tap();
+async fn hand_out(mut tap: Tap, followed: Followed) {
     loop {
         match tap.next().await {
             Ok(Some(event)) => {
@@ -62,7 +61,7 @@ async fn hand_out(kernel: Kernel, followed: Followed) {
             Err(error) => {
                 // What was missed is in the journal, where followers see the gap.
                 tracing::warn!(%error, "events were missed");
-                tap = kernel.tap();
+                tap.skip();
             }
         }
     }
@@ -70,8 +69,8 @@ async fn hand_out(kernel: Kernel, followed: Followed) {
 
 /// A follower's end.
 #[derive(Debug)]
-pub(crate) struct Subscription {
-    pub(crate) receiver: broadcast::Receiver<Event>,
+pub(super) struct Subscription {
+    pub(super) receiver: broadcast::Receiver<Event>,
     run: RunId,
     followed: Followed,
 }

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use genie_core::budget::BudgetId;
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::Account;
-use genie_core::identity::{ADMIN, Key, Maker};
+use genie_core::identity::{ADMIN, Key, KeyRing, Maker};
 use genie_core::limits::KEY_CHAIN_MAX;
 use genie_core::principal::Identity;
 
-use crate::edge::Edge;
+use super::Entrance;
 use crate::error::Problem;
 
 /// A key with what stands behind it.
@@ -36,20 +36,20 @@ impl Lineage {
     ///
     /// # Errors
     /// A maker that is not there, or too many of them.
-    pub(crate) async fn of(edge: &Edge, key: Key) -> Result<Self, Problem> {
+    pub(super) async fn of(entrance: &Entrance, key: Key) -> Result<Self, Problem> {
         let mut makers: Vec<Key> = Vec::new();
         loop {
             let maker = makers.last().unwrap_or(&key).maker;
             let account = match maker {
                 Maker::Operator => None,
                 Maker::Account(id) => {
-                    Some(edge.options.accounts.account(id).await?.ok_or_else(lapsed)?)
+                    Some(entrance.accounts.account(id).await?.ok_or_else(lapsed)?)
                 }
                 Maker::Key(id) => {
                     if makers.len() + 1 >= KEY_CHAIN_MAX {
                         return Err(lapsed());
                     }
-                    makers.push(edge.options.keys.claimed(id).await?.ok_or_else(lapsed)?);
+                    makers.push(entrance.keys.claimed(id).await?.ok_or_else(lapsed)?);
                     continue;
                 }
             };

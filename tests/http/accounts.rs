@@ -126,6 +126,42 @@ fn an_operator_gives_and_takes_rights_while_the_server_runs() {
 }
 
 #[test]
+fn who_is_erased_is_signed_out_and_has_no_address_on_the_disk() {
+    let place = Place::new();
+    let server = place.start();
+    let made = register(&server).json();
+    let session = login(&server);
+    let token = text(&session, "access_token");
+    let key = server.post("/v1/auth/tokens", token, json!({ "name": "Asha's phone" })).json();
+    let key = text(&key, "key");
+    assert_eq!(server.post("/v1/ask", token, question()).status, 200);
+
+    let subject = text(&made["user"], "id");
+    let erased = command_in(&place.data(), &["erase", subject, "--yes", "--json"]).output();
+    let erased: Value = serde_json::from_slice(&erased.unwrap().stdout).unwrap();
+    assert_eq!((&erased["accounts"], &erased["keys"]), (&json!(1), &json!(1)), "{erased}");
+    assert_eq!(server.get("/v1/auth/me", token).code(), "ended_session");
+    let body = json!({ "email": EMAIL, "password": PASSWORD });
+    assert_eq!(server.post("/v1/auth/login", "", body).code(), "invalid_login");
+    let renewed =
+        server.post("/v1/auth/refresh", "", json!({ "refresh_token": session["refresh_token"] }));
+    assert_eq!(renewed.code(), "ended_session");
+    assert_eq!(server.get("/v1/auth/me", key).status, 401);
+
+    for entry in std::fs::read_dir(place.data()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        for word in [EMAIL, "Asha's phone"] {
+            let found = bytes.windows(word.len()).any(|part| part == word.as_bytes());
+            assert!(!found, "`{word}` is in {}", path.display());
+        }
+    }
+    let again = register(&server);
+    assert_eq!(again.status, 201, "{}", again.body);
+    assert_ne!(text(&again.json()["user"], "id"), subject);
+}
+
+#[test]
 fn a_key_for_one_tool_calls_no_other_on_any_path() {
     let place = Place::new();
     let server = place.start();

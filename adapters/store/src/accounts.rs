@@ -1,4 +1,7 @@
-//! The port for accounts and sessions over either database.
+//! The port for accounts and sessions over either database. Address and name of an account are
+//! sealed for its subject; what it is found by then is in [`crate::sealing::lookup`].
+
+use std::sync::Arc;
 
 use genie_core::async_trait;
 use genie_core::clock::Timestamp;
@@ -6,36 +9,35 @@ use genie_core::identity::Error;
 use genie_core::identity::accounts::{
     Account, AccountId, Accounts, PasswordHash, Session, SessionId,
 };
+use genie_core::principal::Identity;
 use uuid::Uuid;
 
 use crate::pool::{Pools, on};
 use crate::rows;
+use crate::sealing::cipher::Place;
+use crate::sealing::{Columns, Content, Sealing, live};
+
+mod clear;
+
+/// How often an account is sealed anew because its key was erased meanwhile.
+const SEALED_MAX: u32 = 8;
 
 /// Accounts in a database.
 #[derive(Debug)]
 pub(crate) struct StoredAccounts {
-    pub(crate) pools: Pools,
+    pools: Pools,
+    sealing: Arc<Sealing>,
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error(error.to_string())
 }
 
-type AccountRow = (Vec<u8>, String, String, String, String, i64, Option<i64>);
+/// An account as its row has it: id, what it is found by, name, password, identity, when it was
+/// made and disabled, sealed text, key.
+type AccountRow =
+    (Vec<u8>, String, String, String, String, i64, Option<i64>, Option<Vec<u8>>, Option<i64>);
 type SessionRow = (Vec<u8>, Vec<u8>, i64, i64, i64, Option<i64>);
-
-fn account(row: AccountRow) -> Result<Account, Error> {
-    let (id, email, name, password, identity, created_at, disabled_at) = row;
-    Ok(Account {
-        id: AccountId(Uuid::from_slice(&id).map_err(failed)?),
-        email: email.into(),
-        name: name.into(),
-        password: PasswordHash(password.into()),
-        identity: serde_json::from_str(&identity).map_err(failed)?,
-        created_at: Timestamp::from_micros(created_at),
-        disabled_at: disabled_at.map(Timestamp::from_micros),
-    })
-}
 
 fn session(row: SessionRow) -> Result<Session, Error> {
     let (id, account, generation, created_at, expires_at, ended_at) = row;
@@ -49,10 +51,32 @@ fn session(row: SessionRow) -> Result<Session, Error> {
     })
 }
 
-const ACCOUNT: &str = "SELECT id, email, name, password, identity, created_at, disabled_at \
-                       FROM accounts";
+const ACCOUNT: &str = "SELECT id, found_by, name, password, identity, created_at, disabled_at, \
+                       sealed, key_id FROM accounts";
+
+/// The columns that hold address and name.
+struct Written {
+    found_by: String,
+    name: String,
+    sealed: Option<Vec<u8>>,
+    key_id: Option<i64>,
+}
+
+/// What came of an attempt to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Done,
+    /// The address is taken, or there is no such account.
+    Refused,
+    /// The key was erased meanwhile.
+    Erased,
+}
 
 impl StoredAccounts {
+    pub(crate) fn over(sealing: &Arc<Sealing>) -> Self {
+        Self { pools: sealing.pools().clone(), sealing: sealing.clone() }
+    }
+
     /// Runs a statement about an id and a number; whether it changed anything.
     async fn changed(&self, sql: &'static str, id: Uuid, number: i64) -> Result<bool, Error> {
         let changed = on!(&self.pools.write, pool => {
@@ -61,33 +85,168 @@ impl StoredAccounts {
         });
         Ok(changed.map_err(failed)? > 0)
     }
+
+    /// The account; `None` if its subject was erased between the two queries.
+    async fn opened(&self, row: AccountRow) -> Result<Option<Account>, Error> {
+        let (id, found_by, name, password, identity, created_at, disabled_at, sealed, key_id) = row;
+        let identity: Identity = serde_json::from_str(&identity).map_err(failed)?;
+        let id = AccountId(Uuid::from_slice(&id).map_err(failed)?);
+        let (email, name) = if sealed.is_none() && key_id.is_none() {
+            (found_by, name)
+        } else {
+            let keys = self.sealing.find([key_id]).await.map_err(failed)?;
+            let theirs = keys.holder(key_id).is_none_or(|holder| {
+                (&holder.tenant, &holder.subject) == (&identity.tenant, &identity.subject)
+            });
+            if !theirs {
+                return Err(broken(id, "is sealed for someone else"));
+            }
+            let columns = Columns { clear: name.as_bytes(), sealed: sealed.as_deref(), key_id };
+            match keys.open(&columns, Place::Account { id: id.0.as_bytes() }) {
+                Content::Text(text) => serde_json::from_slice(&text).map_err(failed)?,
+                Content::Erased => return Ok(None),
+                Content::Broken(problem) => return Err(broken(id, &problem)),
+            }
+        };
+        Ok(Some(Account {
+            id,
+            email: email.into(),
+            name: name.into(),
+            password: PasswordHash(password.into()),
+            identity,
+            created_at: Timestamp::from_micros(created_at),
+            disabled_at: disabled_at.map(Timestamp::from_micros),
+        }))
+    }
+
+    /// Address and name as they are written: sealed for whoever signs in with them.
+    async fn written(&self, account: &Account) -> Result<Written, Error> {
+        if self.sealing.current().await.map_err(failed)?.is_none() {
+            let (found_by, name) = (account.email.to_string(), account.name.to_string());
+            return Ok(Written { found_by, name, sealed: None, key_id: None });
+        }
+        let Identity { tenant, subject, .. } = &account.identity;
+        let sealer = self.sealing.sealer(tenant, subject).await.map_err(failed)?;
+        let lookup = self.sealing.lookup_or_make().await.map_err(failed)?;
+        let text = serde_json::to_vec(&(&*account.email, &*account.name)).map_err(failed)?;
+        let place = Place::Account { id: account.id.0.as_bytes() };
+        let sealed = sealer.cipher.seal(&sealer.holder, place, &text).map_err(failed)?;
+        let found_by = lookup.of(&account.email);
+        Ok(Written { found_by, name: String::new(), sealed: Some(sealed), key_id: Some(sealer.id) })
+    }
+
+    /// Puts it in, unless its address is there, sealed or in the clear.
+    async fn insert(&self, account: &Account, written: &Written) -> Result<Tried, sqlx::Error> {
+        let twin = "SELECT id FROM accounts WHERE found_by = $1";
+        let sql = "INSERT INTO accounts (id, tenant, found_by, name, password, identity, \
+                   created_at, disabled_at, sealed, key_id) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+        let identity = identity(account)?;
+        let created = on!(&self.pools.write, pool => {
+            let mut transaction = pool.begin_with(self.pools.begin()).await?;
+            if let Some(key) = written.key_id {
+                let found: Option<(i64,)> = sqlx::query_as(live(&self.pools)).bind(key)
+                    .fetch_optional(&mut *transaction).await?;
+                if found.is_none() {
+                    return Ok(Tried::Erased);
+                }
+            }
+            let query = sqlx::query_as(twin).bind(&*account.email);
+            let twin: Option<(Vec<u8>,)> = query.fetch_optional(&mut *transaction).await?;
+            if twin.is_some() {
+                return Ok(Tried::Refused);
+            }
+            let query = sqlx::query(sql).bind(&account.id.0.as_bytes()[..]);
+            let query = query.bind(&*account.identity.tenant).bind(&written.found_by);
+            let query = query.bind(&written.name).bind(&*account.password.0).bind(identity);
+            let query = query.bind(account.created_at.as_micros());
+            let query = query.bind(account.disabled_at.map(Timestamp::as_micros));
+            let query = query.bind(written.sealed.as_deref()).bind(written.key_id);
+            let created = query.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            created
+        });
+        Ok(if created == 1 { Tried::Done } else { Tried::Refused })
+    }
+
+    /// Puts what is written in the place of what there is.
+    async fn update(&self, account: &Account, written: &Written) -> Result<Tried, sqlx::Error> {
+        let sql = "UPDATE accounts SET tenant = $1, found_by = $2, name = $3, password = $4, \
+                   identity = $5, disabled_at = $6, sealed = $7, key_id = $8 WHERE id = $9";
+        let identity = identity(account)?;
+        let changed = on!(&self.pools.write, pool => {
+            let mut transaction = pool.begin_with(self.pools.begin()).await?;
+            if let Some(key) = written.key_id {
+                let found: Option<(i64,)> = sqlx::query_as(live(&self.pools)).bind(key)
+                    .fetch_optional(&mut *transaction).await?;
+                if found.is_none() {
+                    return Ok(Tried::Erased);
+                }
+            }
+            let query = sqlx::query(sql).bind(&*account.identity.tenant).bind(&written.found_by);
+            let query = query.bind(&written.name).bind(&*account.password.0).bind(identity);
+            let query = query.bind(account.disabled_at.map(Timestamp::as_micros));
+            let query = query.bind(written.sealed.as_deref()).bind(written.key_id);
+            let query = query.bind(&account.id.0.as_bytes()[..]);
+            let changed = query.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            changed
+        });
+        Ok(if changed == 1 { Tried::Done } else { Tried::Refused })
+    }
+
+    /// The row that is found by one of these.
+    async fn found(&self, by: &[&str; 2]) -> Result<Option<AccountRow>, Error> {
+        let sql = format!("{ACCOUNT} WHERE found_by = $1 OR found_by = $2");
+        on!(&self.pools.read, pool => {
+            let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(by[0]).bind(by[1]);
+            query.fetch_optional(pool).await
+        })
+        .map_err(failed)
+    }
+}
+
+fn identity(account: &Account) -> Result<String, sqlx::Error> {
+    serde_json::to_string(&account.identity).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn broken(id: AccountId, problem: &str) -> Error {
+    failed(format!("the account `{id}` {problem}; restore it from a backup"))
+}
+
+fn over_and_over(account: &Account) -> Error {
+    failed(format!("the key of `{}` is erased over and over", account.identity.subject))
 }
 
 #[async_trait]
 impl Accounts for StoredAccounts {
     async fn create(&self, account: &Account) -> Result<bool, Error> {
-        let identity = serde_json::to_string(&account.identity).map_err(failed)?;
-        let sql = "INSERT INTO accounts \
-                   (id, tenant, email, name, password, identity, created_at, disabled_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
-        let created = on!(&self.pools.write, pool => {
-            let query = sqlx::query(sql).bind(&account.id.0.as_bytes()[..]);
-            let query = query.bind(&*account.identity.tenant).bind(&*account.email);
-            let query = query.bind(&*account.name).bind(&*account.password.0).bind(identity);
-            let query = query.bind(account.created_at.as_micros());
-            let query = query.bind(account.disabled_at.map(Timestamp::as_micros));
-            query.execute(pool).await.map(|done| done.rows_affected())
-        });
-        Ok(created.map_err(failed)? == 1)
+        for _ in 0..SEALED_MAX {
+            let written = self.written(account).await?;
+            match self.insert(account, &written).await.map_err(failed)? {
+                Tried::Done => return Ok(true),
+                Tried::Refused => return Ok(false),
+                Tried::Erased => {}
+            }
+        }
+        Err(over_and_over(account))
     }
 
     async fn claimed(&self, email: &str) -> Result<Option<Account>, Error> {
-        let sql = format!("{ACCOUNT} WHERE email = $1");
-        let found: Option<AccountRow> = on!(&self.pools.read, pool => {
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(email).fetch_optional(pool).await
-        })
-        .map_err(failed)?;
-        found.map(account).transpose()
+        // What a sealed account is found by has no `@`, and is nobody's address.
+        if !email.contains('@') {
+            return Ok(None);
+        }
+        let lookup = self.sealing.lookup().await.map_err(failed)?;
+        let sealed = lookup.map(|lookup| lookup.of(email));
+        let Some(row) = self.found(&[email, sealed.as_deref().unwrap_or(email)]).await? else {
+            return Ok(None);
+        };
+        let account = self.opened(row).await?;
+        if let Some(other) = account.as_ref().filter(|account| *account.email != *email) {
+            return Err(broken(other.id, "is found by an address that is not its own"));
+        }
+        Ok(account)
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<Account>, Error> {
@@ -97,21 +256,25 @@ impl Accounts for StoredAccounts {
             query.bind(&id.0.as_bytes()[..]).fetch_optional(pool).await
         })
         .map_err(failed)?;
-        found.map(account).transpose()
+        match found {
+            Some(row) => self.opened(row).await,
+            None => Ok(None),
+        }
     }
 
     async fn change(&self, account: &Account) -> Result<bool, Error> {
-        let identity = serde_json::to_string(&account.identity).map_err(failed)?;
-        let sql = "UPDATE accounts SET tenant = $1, name = $2, password = $3, identity = $4, \
-                   disabled_at = $5 WHERE id = $6";
-        let changed = on!(&self.pools.write, pool => {
-            let query = sqlx::query(sql).bind(&*account.identity.tenant).bind(&*account.name);
-            let query = query.bind(&*account.password.0).bind(identity);
-            let query = query.bind(account.disabled_at.map(Timestamp::as_micros));
-            let query = query.bind(&account.id.0.as_bytes()[..]);
-            query.execute(pool).await.map(|done| done.rows_affected())
-        });
-        Ok(changed.map_err(failed)? == 1)
+        for _ in 0..SEALED_MAX {
+            let Some(held) = self.account(account.id).await? else { return Ok(false) };
+            // The address stays.
+            let account = Account { email: held.email, ..account.clone() };
+            let written = self.written(&account).await?;
+            match self.update(&account, &written).await.map_err(failed)? {
+                Tried::Done => return Ok(true),
+                Tried::Refused => return Ok(false),
+                Tried::Erased => {}
+            }
+        }
+        Err(over_and_over(account))
     }
 
     async fn open(&self, session: &Session, most: usize) -> Result<(), Error> {

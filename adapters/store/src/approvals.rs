@@ -5,10 +5,10 @@ use std::sync::Arc;
 use genie_core::approval::{Approval, ApprovalId, Approvals, Error, Filter};
 use genie_core::{Tenant, async_trait};
 
-use crate::pool::{Db, Pools, on};
+use crate::pool::{Pools, on};
 use crate::rows;
 use crate::sealing::cipher::Place;
-use crate::sealing::{Columns, Content, Sealing};
+use crate::sealing::{Columns, Content, Sealing, live};
 
 /// How often an approval is sealed anew because its key was erased meanwhile.
 const SEALED_MAX: u32 = 8;
@@ -72,16 +72,6 @@ impl StoredApprovals {
         Ok(Written { document: String::new(), sealed, key_id: Some(sealer.id) })
     }
 
-    /// Asks whether a key is still there, and keeps it there until the transaction ends.
-    fn live(&self) -> &'static str {
-        match &self.pools.write {
-            Db::Sqlite(_) => "SELECT id FROM subject_keys WHERE id = $1 AND wrapped IS NOT NULL",
-            Db::Postgres(_) => {
-                "SELECT id FROM subject_keys WHERE id = $1 AND wrapped IS NOT NULL FOR SHARE"
-            }
-        }
-    }
-
     /// Puts it in; `false` if its key was erased meanwhile.
     async fn insert(&self, approval: &Approval, written: &Written) -> Result<bool, sqlx::Error> {
         let sql = "INSERT INTO approvals \
@@ -90,9 +80,9 @@ impl StoredApprovals {
         on!(&self.pools.write, pool => {
             let mut transaction = pool.begin_with(self.pools.begin()).await?;
             if let Some(key) = written.key_id {
-                let live: Option<(i64,)> = sqlx::query_as(self.live()).bind(key)
+                let found: Option<(i64,)> = sqlx::query_as(live(&self.pools)).bind(key)
                     .fetch_optional(&mut *transaction).await?;
-                if live.is_none() {
+                if found.is_none() {
                     return Ok(false);
                 }
             }
@@ -123,9 +113,9 @@ impl StoredApprovals {
         on!(&self.pools.write, pool => {
             let mut transaction = pool.begin_with(self.pools.begin()).await?;
             if let Some(key) = written.key_id {
-                let live: Option<(i64,)> = sqlx::query_as(self.live()).bind(key)
+                let found: Option<(i64,)> = sqlx::query_as(live(&self.pools)).bind(key)
                     .fetch_optional(&mut *transaction).await?;
-                if live.is_none() {
+                if found.is_none() {
                     return Ok(None);
                 }
             }

@@ -9,6 +9,7 @@ use genie_core::journal::chain::Hash;
 use genie_core::journal::restore;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use uuid::Uuid;
 
 use crate::open::Opened;
 use crate::pool::{Db, Pools};
@@ -35,6 +36,8 @@ pub struct Erased {
     pub blobs: u64,
     /// Approvals.
     pub approvals: u64,
+    /// Accounts, with their sessions and keys.
+    pub accounts: u64,
     /// Whether the write-ahead log of a SQLite file may still hold the wrapped key, since a process
     /// kept reading in it. Erasing once more, when that is done, empties it.
     pub in_log: bool,
@@ -165,6 +168,7 @@ async fn destroy(pools: &Pools, tenant: &str, subject: &str) -> Result<Erased, E
     let mut erasing = Erasing { tx, now, tenant, subject, key: None, erased };
     erasing.lock().await?;
     erasing.refuse_unfinished().await?;
+    erasing.delete_account().await?;
     erasing.refuse_unknown().await?;
     erasing.count_sealed().await?;
     erasing.empty_records().await?;
@@ -226,11 +230,32 @@ impl Erasing<'_> {
     }
 
     async fn refuse_unknown(&mut self) -> Result<(), EraseError> {
-        if self.number(KNOWN).await? > 0 {
+        if self.erased.accounts > 0 || self.number(KNOWN).await? > 0 {
             return Ok(());
         }
         let (tenant, subject) = (self.tenant.to_owned(), self.subject.to_owned());
         Err(EraseError::Unknown { tenant, subject })
+    }
+
+    /// Deletes the account whose holder the subject is, which has the account's id, and whatever
+    /// lets them in. Keys that they have made for others are worth nothing without it.
+    async fn delete_account(&mut self) -> Result<(), sqlx::Error> {
+        let id = Uuid::try_parse(self.subject).ok().filter(|id| id.to_string() == self.subject);
+        let Some(id) = id else { return Ok(()) };
+        let (id, tenant) = (id.as_bytes().to_vec(), self.tenant);
+        let sessions = "DELETE FROM sessions WHERE account IN \
+                        (SELECT id FROM accounts WHERE id = $1 AND tenant = $2)";
+        let account = "DELETE FROM accounts WHERE id = $1 AND tenant = $2";
+        for sql in [sessions, account] {
+            self.erased.accounts = within!(&mut self.tx, connection => {
+                let query = sqlx::query(sql).bind(&id).bind(tenant);
+                query.execute(connection).await.map(|done| done.rows_affected())
+            })?;
+        }
+        if self.erased.accounts > 0 {
+            self.change("DELETE FROM api_keys WHERE tenant = $1 AND subject = $2").await?;
+        }
+        Ok(())
     }
 
     async fn count_sealed(&mut self) -> Result<(), sqlx::Error> {

@@ -157,8 +157,8 @@ pub enum OpenError {
     Tables(Location, #[source] MigrateError),
     /// Nobody could read what would be left.
     #[error(
-        "{sealed} records, contents and approvals in `{place}` are sealed or erased, and would be \
-         unreadable without this step; take back the step before it, too, and all of them are gone"
+        "{sealed} records, contents, approvals or accounts in `{place}` are sealed or erased, and \
+         unreadable without this step; take back the steps of their tables, too, to lose them"
     )]
     Sealed {
         /// The database.
@@ -233,6 +233,9 @@ enum Way {
     Server(PgPool, Box<PgConnectOptions>),
 }
 
+/// A chain that is ours, and its end.
+type Taken = (Owner, Head);
+
 impl Connected {
     /// Connects; who is going to change the tables or to write the journal does so `alone` in a
     /// directory, which is made if need be.
@@ -282,10 +285,12 @@ impl Connected {
     }
 
     /// Brings the tables up to date, sees to the keys and takes a chain.
-    async fn own(&self, options: &Options, sealing: &Sealing) -> Result<(Owner, Head), OpenError> {
+    async fn own(&self, options: &Options, sealing: &Arc<Sealing>) -> Result<Taken, OpenError> {
         schema::migrate(&self.pools.write).await.map_err(|error| self.tables(error))?;
         let refused = |error| OpenError::Sealing(self.place.clone(), error);
         sealing.begin().await.map_err(refused)?;
+        let sealed = StoredAccounts::over(sealing).seal_clear().await;
+        sealed.map_err(|error| refused(sealing::Error::Cipher(error.0)))?;
         let taken = match &self.way {
             Way::File(pool, _) => sqlite::own(pool, &options.node).await,
             Way::Server(pool, _) => postgres::own(pool, &options.node, options.lease).await,
@@ -396,8 +401,8 @@ pub async fn open(place: &Location, mode: Mode, options: Options) -> Result<Open
         attempts: Arc::new(StoredAttempts { pools: pools.clone() }),
         documents: Arc::new(StoredDocuments { pools: pools.clone(), sealing: sealing.clone() }),
         keys: Arc::new(StoredKeys { pools: pools.clone() }),
-        budgets: Arc::new(StoredBudgets { pools: pools.clone() }),
-        accounts: Arc::new(StoredAccounts { pools }),
+        budgets: Arc::new(StoredBudgets { pools }),
+        accounts: Arc::new(StoredAccounts::over(&sealing)),
         blobs: Arc::new(StoredBlobs::new(sealing.clone(), queue, cache)),
         checkpoints,
         connected,

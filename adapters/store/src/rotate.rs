@@ -63,6 +63,9 @@ pub enum RotateError {
         /// The subject.
         subject: String,
     },
+    /// The key that accounts are found by does not open.
+    #[error("the key that accounts are found by does not open; restore it from a backup")]
+    Lookup,
     /// The keys, or the database.
     #[error(transparent)]
     Sealing(#[from] Error),
@@ -141,6 +144,9 @@ impl Opened {
         on!(&self.pools().write, pool => {
             sqlx::query(sql).bind(kek.id()).execute(pool).await.map(drop)
         })?;
+        if !self.sealing().rewrap_lookup(&target, &kek).await? {
+            return Err(RotateError::Lookup);
+        }
         let mut keys = 0;
         loop {
             let done = self.batch(&target, &kek).await?;
@@ -165,7 +171,9 @@ impl Opened {
         let source = KeySource::File(path.to_owned());
         let keks = source.load()?.ok_or(RotateError::Nothing)?;
         let first = keks.current().ok_or(RotateError::Nothing)?.id().to_owned();
-        let sql = "SELECT COUNT(*) FROM subject_keys WHERE wrapped IS NOT NULL AND kek_id <> $1";
+        let sql = "SELECT (SELECT COUNT(*) FROM subject_keys \
+                   WHERE wrapped IS NOT NULL AND kek_id <> $1) \
+                   + (SELECT COUNT(*) FROM account_lookup WHERE kek_id <> $1)";
         let (others,): (i64,) = on!(&self.pools().write, pool => {
             sqlx::query_as(sql).bind(&first).fetch_one(pool).await
         })?;

@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         version: 1,
         name: "journal",
@@ -60,7 +60,7 @@ const STEPS: [Step; 6] = [
         },
     },
     Step {
-        version: 4,
+        version: ACCOUNTS,
         name: "accounts",
         sqlite: Texts {
             up: include_str!("../../../migrations/sqlite/0004_accounts.up.sql"),
@@ -95,10 +95,26 @@ const STEPS: [Step; 6] = [
             down: include_str!("../../../migrations/postgres/0006_budgets.down.sql"),
         },
     },
+    Step {
+        version: ADDRESSES,
+        name: "addresses",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0007_addresses.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0007_addresses.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0007_addresses.up.sql"),
+            down: include_str!("../../../migrations/postgres/0007_addresses.down.sql"),
+        },
+    },
 ];
 
 /// The step that sealing came with.
 const SEALING: i64 = 2;
+/// The step that accounts came with.
+const ACCOUNTS: i64 = 4;
+/// The step that the sealing of accounts, and so of their addresses, came with.
+const ADDRESSES: i64 = 7;
 
 /// A step, and whether this database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +156,7 @@ pub(crate) async fn migrate(db: &Db) -> Result<(), MigrateError> {
 /// Why steps are not taken back.
 #[derive(Debug)]
 pub(crate) enum NotReverted {
-    /// So many records, contents and approvals would stay behind that nobody could read.
+    /// So many records, contents, approvals or accounts would stay that nobody could read.
     Sealed(u64),
     Failed(MigrateError),
 }
@@ -151,17 +167,19 @@ impl<E: Into<MigrateError>> From<E> for NotReverted {
     }
 }
 
-/// How much is sealed or erased in tables that have such.
-async fn sealed(db: &Db) -> Result<u64, sqlx::Error> {
-    let sql = "SELECT (SELECT COUNT(*) FROM records WHERE key_id IS NOT NULL) \
-               + (SELECT COUNT(*) FROM blobs WHERE key_id IS NOT NULL) \
-               + (SELECT COUNT(*) FROM approvals WHERE key_id IS NOT NULL)";
+/// What is sealed or erased in the tables of the first step.
+const SEALED: &str = "SELECT (SELECT COUNT(*) FROM records WHERE key_id IS NOT NULL) \
+                      + (SELECT COUNT(*) FROM blobs WHERE key_id IS NOT NULL) \
+                      + (SELECT COUNT(*) FROM approvals WHERE key_id IS NOT NULL)";
+const ACCOUNTS_SEALED: &str = "SELECT COUNT(*) FROM accounts WHERE key_id IS NOT NULL";
+
+async fn count(db: &Db, sql: &'static str) -> Result<u64, sqlx::Error> {
     let (count,): (i64,) = on!(db, pool => sqlx::query_as(sql).fetch_one(pool).await)?;
     Ok(count.cast_unsigned())
 }
 
-/// Takes back the last `count` steps that the database has.
-pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), NotReverted> {
+/// Takes back the last `steps` that the database has.
+pub(crate) async fn revert(db: &Db, steps: usize) -> Result<(), NotReverted> {
     let applied: Vec<i64> = status(db)
         .await?
         .iter()
@@ -169,12 +187,16 @@ pub(crate) async fn revert(db: &Db, count: usize) -> Result<(), NotReverted> {
         .filter(|step| step.applied)
         .map(|step| step.version)
         .collect();
-    let target = applied.get(count).copied().unwrap_or(0);
-    // With the step before it, the tables go with what is in them; without, it would be unreadable.
-    if target + 1 == SEALING && applied.contains(&SEALING) {
-        let sealed = sealed(db).await?;
-        if sealed > 0 {
-            return Err(NotReverted::Sealed(sealed));
+    let target = applied.get(steps).copied().unwrap_or(0);
+    // With the step that they came with, the tables go with what is in them; without, what is
+    // sealed there would be unreadable.
+    let guarded = [(SEALING, 1, SEALED), (ADDRESSES, ACCOUNTS, ACCOUNTS_SEALED)];
+    for (step, tables, sql) in guarded {
+        if (tables..step).contains(&target) && applied.contains(&step) {
+            let sealed = count(db, sql).await?;
+            if sealed > 0 {
+                return Err(NotReverted::Sealed(sealed));
+            }
         }
     }
     let migrator = migrator_for(db);

@@ -2,14 +2,14 @@
 //!
 //! Each subject of a tenant has a random key, which the database keeps wrapped with a
 //! key-encryption key that it does not have ([`kek`]). With it are sealed ([`cipher`]) the texts of
-//! records, content and approvals, when they are written ([`group`]); erasing destroys the key
-//! ([`erase`](crate::erase)), and [`rotate`](crate::rotate) wraps all keys anew.
+//! records, content, approvals and accounts, when they are written ([`group`]); erasing destroys
+//! the key ([`erase`](crate::erase)), and [`rotate`](crate::rotate) wraps all keys anew.
 //!
 //! Whoever reads asks the database for the keys each time, so that an erasure by another process
 //! counts at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use genie_core::journal::chain::Hash;
 use genie_core::journal::restore::Kept;
@@ -20,9 +20,11 @@ use crate::rows;
 pub(crate) mod cipher;
 pub(crate) mod group;
 pub(crate) mod kek;
+pub(crate) mod lookup;
 
 use cipher::{Cipher, Failed, Holder, KEY_BYTES, Place, random};
 use kek::{Kek, Keks, KeyError, KeySource};
+use lookup::Lookup;
 
 /// Why something cannot be sealed or opened, although nothing is wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +177,8 @@ pub(crate) struct Sealing {
     source: Option<KeySource>,
     /// Read once, and again when the database names one that is not among them.
     keks: Mutex<Option<Keks>>,
+    /// Stays what it is as long as the database is there.
+    lookup: OnceLock<Lookup>,
 }
 
 type KeyRow = (i64, String, String, i64, String, Option<Vec<u8>>, Option<i64>);
@@ -184,7 +188,7 @@ const KEY: &str = "SELECT id, tenant, subject, generation, kek_id, wrapped, eras
 
 impl Sealing {
     pub(crate) fn new(pools: Pools, source: Option<KeySource>) -> Self {
-        Self { pools, source, keks: Mutex::default() }
+        Self { pools, source, keks: Mutex::default(), lookup: OnceLock::new() }
     }
 
     pub(crate) fn source(&self) -> Option<&KeySource> {
@@ -345,6 +349,16 @@ impl Sealing {
             transaction.commit().await?;
         });
         Ok(())
+    }
+}
+
+/// Asks whether a key is still there, and keeps it there until the transaction ends.
+pub(crate) fn live(pools: &Pools) -> &'static str {
+    match &pools.write {
+        Db::Sqlite(_) => "SELECT id FROM subject_keys WHERE id = $1 AND wrapped IS NOT NULL",
+        Db::Postgres(_) => {
+            "SELECT id FROM subject_keys WHERE id = $1 AND wrapped IS NOT NULL FOR SHARE"
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::pool::{Db, on};
 
 /// The tables and whether their size is told.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "records",
     "runs",
     "approvals",
@@ -14,6 +14,7 @@ const TABLES: [&str; 10] = [
     "chains",
     "subject_keys",
     "documents",
+    "accounts",
 ];
 
 /// What is in one table.

@@ -31,6 +31,8 @@ pub(crate) struct Holder {
 pub(crate) enum Place<'a> {
     /// The key of the subject itself, wrapped.
     Key,
+    /// The key that accounts are found by, wrapped.
+    Lookup,
     Record {
         chain: i64,
         seq: i64,
@@ -44,6 +46,9 @@ pub(crate) enum Place<'a> {
         revision: i64,
     },
     Document {
+        id: &'a [u8],
+    },
+    Account {
         id: &'a [u8],
     },
 }
@@ -62,6 +67,7 @@ impl Place<'_> {
         field(&holder.generation.to_be_bytes());
         match self {
             Self::Key => field(b"key"),
+            Self::Lookup => field(b"lookup"),
             Self::Record { chain, seq, run } => {
                 field(b"record");
                 field(&chain.to_be_bytes());
@@ -74,6 +80,10 @@ impl Place<'_> {
             }
             Self::Document { id } => {
                 field(b"document");
+                field(id);
+            }
+            Self::Account { id } => {
+                field(b"account");
                 field(id);
             }
             Self::Approval { id, revision } => {

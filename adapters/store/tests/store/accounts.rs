@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use genie_core::clock::Timestamp;
-use genie_core::identity::MemoryAccounts;
 use genie_core::identity::accounts::{
     Account, AccountId, Accounts, PasswordHash, Session, SessionId,
 };
+use genie_core::identity::{Credential, Key, Maker, MemoryAccounts, Quotas};
+use genie_core::ids::SeededIds;
 use genie_core::principal::Identity;
+use genie_store::{EraseError, KeySource, OpenError, Opened, revert};
 use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
+use crate::scribe::tenant;
+use crate::sealing::{is_in, key};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(second * 1_000_000)
@@ -43,6 +47,24 @@ fn session(number: u128, of: &Account) -> Session {
         created_at: at(2),
         expires_at: at(100 + i64::try_from(number).unwrap()),
         ended_at: None,
+    }
+}
+
+/// A key that the account was used to make for its holder.
+fn key_of(number: u64, of: &Account) -> Key {
+    let made = Credential::make(&SeededIds::new(number), at(3));
+    Key {
+        id: made.id(),
+        name: format!("the phone of {}", of.name).into(),
+        identity: of.identity.clone(),
+        secret_sha256: made.secret_sha256(),
+        created_by: (&*of.identity.subject).into(),
+        maker: Maker::Account(of.id),
+        quotas: Quotas::default(),
+        budget_minor: None,
+        created_at: at(3),
+        expires_at: None,
+        revoked_at: None,
     }
 }
 
@@ -104,4 +126,179 @@ async fn keep_the_contract(place: &Place) {
     store.close().await.unwrap();
 }
 
-on_each_database!(keep_the_contract);
+async fn keep_the_contract_sealed(place: &Place) {
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    contract(store.accounts.clone()).await;
+    store.close().await.unwrap();
+}
+
+/// An address and a name that are nobody else's.
+const EMAIL: &str = "zeenat.quadros@example.com";
+const NAME: &str = "Zeenat Quadros";
+
+fn zeenat(number: u128) -> Account {
+    Account { name: NAME.into(), ..account(number, EMAIL) }
+}
+
+/// Whether address or name lie anywhere in the clear: in a column of an account, in a key, or, of a
+/// file, anywhere in it.
+async fn lies_in_the_clear(place: &Place) -> bool {
+    let rows = "SELECT COALESCE(string_agg(found_by || name || identity, ' '), '') FROM accounts";
+    let keys = "SELECT COALESCE(string_agg(name || identity || created_by, ' '), '') FROM api_keys";
+    let mut all = place.bytes();
+    for sql in [rows, keys] {
+        all.extend(place.text(sql).await.into_bytes());
+    }
+    [EMAIL, NAME].iter().any(|word| is_in(word.as_bytes(), &all))
+}
+
+async fn a_sealed_address_lies_nowhere_in_the_clear_and_is_found(place: &Place) {
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    assert!(store.accounts.create(&zeenat(1)).await.unwrap());
+    assert!(store.accounts.create(&account(2, "ravi@example.com")).await.unwrap());
+    store.close().await.unwrap();
+    assert!(!lies_in_the_clear(place).await);
+    // Another process finds it, and only by its address.
+    let store = place.look_sealed(&key).await;
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), Some(zeenat(1)));
+    assert_eq!(store.accounts.claimed("nobody@example.com").await.unwrap(), None);
+    let by = place.text("SELECT MAX(found_by) FROM accounts").await;
+    assert_eq!(by.len(), 64);
+    assert_eq!(store.accounts.claimed(&by).await.unwrap(), None, "it is no address");
+    assert!(!store.accounts.create(&zeenat(3)).await.unwrap(), "an address has one account");
+    store.close().await.unwrap();
+}
+
+async fn a_sealed_account_opens_for_its_holder_at_its_place_alone(place: &Place) {
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    assert!(store.accounts.create(&zeenat(1)).await.unwrap());
+    assert!(store.accounts.create(&account(2, "ravi@example.com")).await.unwrap());
+    let of = |column: &str| {
+        format!("{column} = (SELECT k.{column} FROM kept k WHERE k.id <> accounts.id)")
+    };
+    let (sealed, key_id) = (of("sealed"), of("key_id"));
+    for changes in [sealed.clone(), format!("{sealed}, {key_id}")] {
+        place.tamper("CREATE TABLE kept AS SELECT * FROM accounts").await;
+        place.tamper(&format!("UPDATE accounts SET {changes}")).await;
+        for id in [zeenat(1).id, zeenat(2).id] {
+            let error = store.accounts.account(id).await.unwrap_err().to_string();
+            assert!(error.contains("restore it from a backup"), "{error}");
+        }
+        let back = "UPDATE accounts SET \
+                    sealed = (SELECT k.sealed FROM kept k WHERE k.id = accounts.id), \
+                    key_id = (SELECT k.key_id FROM kept k WHERE k.id = accounts.id); \
+                    DROP TABLE kept";
+        place.tamper(back).await;
+        assert!(store.accounts.account(zeenat(1).id).await.unwrap().is_some());
+    }
+    store.close().await.unwrap();
+}
+
+/// What lets somebody in: two accounts, a session and keys; then one of them is erased.
+async fn erase_one(place: &Place, store: &Opened) {
+    let (asked, ravi) = (zeenat(1), account(2, "ravi@example.com"));
+    assert!(store.accounts.create(&asked).await.unwrap());
+    assert!(store.accounts.create(&ravi).await.unwrap());
+    store.accounts.open(&session(1, &asked), 3).await.unwrap();
+    store.accounts.open(&session(2, &ravi), 3).await.unwrap();
+    let (own, other) = (key_of(1, &asked), key_of(2, &ravi));
+    for key in [&own, &other] {
+        store.keys.put(&tenant("acme"), key).await.unwrap();
+    }
+    let subject = &asked.identity.subject;
+    let error = store.erase(&tenant("globex"), subject).await.unwrap_err();
+    assert!(matches!(error, EraseError::Unknown { .. }), "{error}");
+    assert!(store.accounts.claimed(EMAIL).await.unwrap().is_some(), "of another tenant");
+
+    let erased = store.erase(&tenant("acme"), subject).await.unwrap();
+    assert_eq!((erased.accounts, erased.in_log), (1, false));
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), None);
+    assert_eq!(store.accounts.account(asked.id).await.unwrap(), None);
+    assert_eq!(store.accounts.session(session(1, &asked).id).await.unwrap(), None);
+    assert_eq!(store.keys.claimed(own.id).await.unwrap(), None);
+    assert!(!lies_in_the_clear(place).await);
+    // The other's stay, and the address may come again.
+    assert!(store.accounts.session(session(2, &ravi).id).await.unwrap().is_some());
+    assert!(store.keys.claimed(other.id).await.unwrap().is_some());
+    let again = zeenat(9);
+    assert!(store.accounts.create(&again).await.unwrap());
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), Some(again));
+}
+
+async fn who_is_erased_can_no_longer_come_in_and_has_no_address(place: &Place) {
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    erase_one(place, &store).await;
+    store.close().await.unwrap();
+}
+
+async fn who_is_erased_has_no_address_in_the_clear_either(place: &Place) {
+    let store = place.own().await;
+    erase_one(place, &store).await;
+    store.close().await.unwrap();
+}
+
+async fn accounts_in_the_clear_are_sealed_once_there_is_a_key(place: &Place) {
+    let store = place.own().await;
+    assert!(store.accounts.create(&zeenat(1)).await.unwrap());
+    store.close().await.unwrap();
+    assert!(lies_in_the_clear(place).await, "nothing is sealed yet");
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    assert!(!lies_in_the_clear(place).await);
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), Some(zeenat(1)));
+    assert!(!store.accounts.create(&zeenat(2)).await.unwrap(), "an address has one account");
+    store.close().await.unwrap();
+}
+
+async fn an_account_is_found_after_a_rotation(place: &Place) {
+    let ((_keys, key), (_others, other)) = (key(), key());
+    let store = place.own_sealed(&key).await;
+    assert!(store.accounts.create(&zeenat(1)).await.unwrap());
+    let looker = place.look_sealed(&key).await;
+    looker.rotate(None, |_| {}).await.unwrap();
+    looker.close().await.unwrap();
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), Some(zeenat(1)));
+    store.close().await.unwrap();
+    let KeySource::File(path) = &other else { panic!("a file") };
+    let looker = place.look_sealed(&key).await;
+    assert_eq!(looker.accounts.claimed(EMAIL).await.unwrap(), Some(zeenat(1)));
+    looker.rotate(Some(path.clone()), |_| {}).await.unwrap();
+    looker.close().await.unwrap();
+    let store = place.own_sealed(&other).await;
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), Some(zeenat(1)));
+    store.close().await.unwrap();
+    let error = place.look_sealed(&key).await.accounts.claimed(EMAIL).await.unwrap_err();
+    assert!(error.to_string().contains("--sealing-key"), "{error}");
+}
+
+async fn the_step_is_not_taken_back_from_under_sealed_accounts(place: &Place) {
+    let (_keys, key) = key();
+    let store = place.own_sealed(&key).await;
+    assert!(store.accounts.create(&zeenat(1)).await.unwrap());
+    store.close().await.unwrap();
+    for steps in 1..=3 {
+        let error = revert(&place.location, steps).await.unwrap_err();
+        assert!(matches!(error, OpenError::Sealed { sealed: 1, .. }), "{error}");
+    }
+    // With the table itself it may go.
+    revert(&place.location, 4).await.unwrap();
+    let store = place.own_sealed(&key).await;
+    assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), None);
+    store.close().await.unwrap();
+}
+
+on_each_database!(
+    keep_the_contract,
+    keep_the_contract_sealed,
+    a_sealed_address_lies_nowhere_in_the_clear_and_is_found,
+    a_sealed_account_opens_for_its_holder_at_its_place_alone,
+    who_is_erased_can_no_longer_come_in_and_has_no_address,
+    who_is_erased_has_no_address_in_the_clear_either,
+    accounts_in_the_clear_are_sealed_once_there_is_a_key,
+    an_account_is_found_after_a_rotation,
+    the_step_is_not_taken_back_from_under_sealed_accounts,
+);

@@ -25,7 +25,8 @@ async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
     let before = store.checkpoints.raw(1, 0, 15).await.unwrap();
     let looker = place.look_sealed(&key).await;
     let erased = looker.erase(&tenant("acme"), "asha").await.unwrap();
-    let expected = Erased { keys: 1, records: 8, blobs: 1, approvals: 1, in_log: false };
+    let expected =
+        Erased { keys: 1, records: 8, blobs: 1, approvals: 1, accounts: 0, in_log: false };
     assert_eq!(erased, expected);
     for store in [&store, &looker] {
         let records = store.journal.read_run(run(1)).await.unwrap();

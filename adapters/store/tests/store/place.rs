@@ -75,6 +75,23 @@ impl Place {
         ours.flat_map(|path| std::fs::read(path).unwrap()).collect()
     }
 
+    /// The one text of one row, behind the store's back.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let (text,): (String,) = match &self.location {
+            Location::Sqlite(directory) => {
+                let file = format!("sqlite://{}/genie.db", directory.display());
+                let mut connection = SqliteConnection::connect(&file).await.unwrap();
+                sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap()
+            }
+        };
+        text
+    }
+
     /// The one value of one row, behind the store's back.
     pub(crate) async fn value(&self, sql: &str) -> Vec<u8> {
         let sql = AssertSqlSafe(sql.to_owned());

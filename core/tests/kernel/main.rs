@@ -4,6 +4,7 @@
 
 mod addressing;
 mod approval;
+mod budget;
 mod cancel;
 mod crash;
 mod decisions;

@@ -34,7 +34,7 @@ use crate::auditor::receipts::Signed;
 use crate::auditor::{self, keys::KeyFile};
 use crate::config::Config;
 use crate::host::{SystemClock, SystemIds};
-use crate::telemetry::Spans;
+use crate::telemetry::{Source, Spans};
 
 pub use genie_tools::Bank;
 
@@ -383,6 +383,14 @@ impl Running {
     #[must_use]
     pub fn evidence(&self) -> Option<Arc<dyn Evidence>> {
         self.evidence.clone()
+    }
+
+    /// Sends these figures to the collector that the settings name, if they name one.
+    pub(crate) fn push(&self, source: Source) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spans) = &mut *spans {
+            spans.push(source);
+        }
     }
 
     /// Whether runs outlive this process.

@@ -90,6 +90,8 @@ pub struct Telemetry {
     pub otlp_endpoint: String,
     /// The name under which this installation appears there.
     pub service_name: String,
+    /// How often figures go there; `None` is never.
+    pub metrics_every: Option<Duration>,
 }
 
 /// How log lines are written.

@@ -43,6 +43,39 @@ impl<const N: usize> Named<N> {
     }
 }
 
+/// What the values of a figure do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// They only grow while the process lives.
+    Counter,
+    /// They come and go.
+    Gauge,
+    /// They are [`Value::Waits`].
+    Histogram,
+}
+
+/// One value of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// So many.
+    Count(u64),
+    /// So long, in microseconds; shown in seconds.
+    Micros(u64),
+    /// So many, by how long they took.
+    Waits(Waits),
+}
+
+/// A figure as it is shown and sent: a value for each set of labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name, as Prometheus has it.
+    pub name: &'static str,
+    /// What its values do.
+    pub kind: Kind,
+    /// The values, with labels that hold nothing of what a client sent.
+    pub values: Vec<(Vec<(&'static str, String)>, Value)>,
+}
+
 /// How long something took, in steps.
 #[derive(Debug, Default)]
 struct Histogram {

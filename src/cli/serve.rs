@@ -95,7 +95,9 @@ async fn started(
     let key = first_key(running).await?;
     let options = options(config, (running, pacing), seeds);
     let started = genie_edge::start(options, running.system().tap(), address).await;
-    Ok((started.map_err(|error| unusable(&error))?, key))
+    let server = started.map_err(|error| unusable(&error))?;
+    running.push(server.figures());
+    Ok((server, key))
 }
 
 /// The keys that sign tokens, to be read again whenever they may have been rotated.

@@ -63,6 +63,7 @@ pub(super) struct File {
 pub(super) struct TelemetryTable {
     pub(super) otlp_endpoint: Option<String>,
     pub(super) service_name: Option<String>,
+    pub(super) metrics_every: Option<Sometimes>,
 }
 
 /// The table `http`.
@@ -146,6 +147,8 @@ impl File {
         self.http.apply(&mut config.http);
         set(&mut config.telemetry.otlp_endpoint, self.telemetry.otlp_endpoint);
         set(&mut config.telemetry.service_name, self.telemetry.service_name);
+        let metrics_every = self.telemetry.metrics_every.map(|sometimes| sometimes.0);
+        set(&mut config.telemetry.metrics_every, metrics_every);
         self.redis.apply(&mut config.redis);
         self.sign_in.apply(&mut config.sign_in);
         self.prices.apply(&mut config.prices);
@@ -248,6 +251,20 @@ pub(super) struct Lasting(pub(super) Duration);
 impl<'de> Deserialize<'de> for Lasting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LastingVisitor).map(Self)
+    }
+}
+
+/// How long until the next time; empty is never.
+#[derive(Debug)]
+pub(super) struct Sometimes(pub(super) Option<Duration>);
+
+impl<'de> Deserialize<'de> for Sometimes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        duration::parse(&text).map(|every| Self(Some(every))).map_err(de::Error::custom)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Spans at a collector, over real HTTP.
+//! Spans and figures at a collector, over real HTTP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 
 use super::serving::{Place, Request, question};
 
+/// A body, with the path that it was sent to.
+type Taken = (String, Value);
+
 /// Takes what comes, the first time only after having been asked twice.
-fn collector() -> (String, Receiver<Value>) {
+fn collector() -> (String, Receiver<Taken>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (sender, receiver) = channel();
@@ -22,12 +25,12 @@ fn collector() -> (String, Receiver<Value>) {
     (address, receiver)
 }
 
-fn take(mut stream: std::net::TcpStream, mut busy: bool, sender: &Sender<Value>) -> Option<()> {
+fn take(mut stream: std::net::TcpStream, mut busy: bool, sender: &Sender<Taken>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut length = 0;
         let first = reader.by_ref().lines().next()?.ok()?;
-        assert_eq!(first, "POST /v1/traces HTTP/1.1");
+        let path = first.strip_prefix("POST ")?.strip_suffix(" HTTP/1.1")?.to_owned();
         for line in reader.by_ref().lines().map_while(Result::ok) {
             let line = line.to_ascii_lowercase();
             if line.is_empty() {
@@ -43,12 +46,17 @@ fn take(mut stream: std::net::TcpStream, mut busy: bool, sender: &Sender<Value>)
         let status = if std::mem::take(&mut busy) {
             "503 Service Unavailable"
         } else {
-            sender.send(serde_json::from_slice(&body).unwrap()).ok()?;
+            sender.send((path, serde_json::from_slice(&body).unwrap())).ok()?;
             "200 OK"
         };
         let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
         stream.write_all(reply.as_bytes()).ok()?;
     }
+}
+
+/// What was sent to this path by now.
+fn sent_to(path: &str, received: &Receiver<Taken>) -> Vec<Value> {
+    received.try_iter().filter(|(to, _)| to == path).map(|(_, body)| body).collect()
 }
 
 fn attribute<'a>(span: &'a Value, key: &str) -> &'a str {
@@ -74,7 +82,7 @@ fn a_collector_gets_the_spans_of_a_run_as_one_tree_and_nothing_of_what_was_said(
     let (in_order, log) = server.ended();
     assert!(in_order && !log.contains("dropped"), "{log}");
 
-    let bodies: Vec<Value> = received.try_iter().collect();
+    let bodies = sent_to("/v1/traces", &received);
     assert!(!bodies.is_empty(), "{log}");
     let text = json!(bodies).to_string();
     assert!(!text.contains("Swiggy") && !text.contains("How much"), "{text}");
@@ -106,6 +114,76 @@ fn a_collector_gets_the_spans_of_a_run_as_one_tree_and_nothing_of_what_was_said(
             "an orphan: {span}"
         );
     }
+}
+
+/// The values of a figure with their labels, out of a body.
+fn values<'a>(body: &'a Value, name: &str, kind: &str) -> Vec<(Vec<&'a str>, &'a Value)> {
+    let metrics = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
+    let metric = metrics.as_array().unwrap().iter().find(|metric| metric["name"] == name);
+    assert!(metric.is_some(), "no {name} in {body:#}");
+    let metric = metric.unwrap();
+    let labels = |point: &'a Value| {
+        let attributes = point["attributes"].as_array().unwrap().iter();
+        attributes.map(|label| label["value"]["stringValue"].as_str().unwrap()).collect()
+    };
+    let points = metric[kind]["dataPoints"].as_array().unwrap();
+    points.iter().map(|point| (labels(point), point)).collect()
+}
+
+#[test]
+fn a_collector_gets_the_figures_again_and_again_and_at_the_end() {
+    let (endpoint, received) = collector();
+    let place = Place::new();
+    let server = place.start_with(&format!(
+        "[telemetry]\notlp_endpoint = \"{endpoint}\"\nservice_name = \"bank\"\n\
+         metrics_every = \"50ms\"\n"
+    ));
+    // Twice before anything was asked, which takes an interval.
+    let mut first = Vec::new();
+    while first.len() < 2 {
+        let (path, body) = received.recv().unwrap();
+        first.extend((path == "/v1/metrics").then_some(body));
+    }
+    let started = |body: &Value| {
+        let values = values(body, "genie_runs_started_total", "sum");
+        let [(_, point)] = values[..] else { panic!("{body:#}") };
+        point["asInt"].as_str().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((started(&first[0]), started(&first[1])), (0, 0));
+    assert_eq!(server.post("/v1/ask", server.key(), question()).status, 200);
+    server.signal("-TERM");
+    let (in_order, log) = server.ended();
+    assert!(in_order, "{log}");
+
+    let bodies = sent_to("/v1/metrics", &received);
+    let last = bodies.last().unwrap();
+    let resource = &last["resourceMetrics"][0]["resource"]["attributes"][0];
+    assert_eq!(resource["value"]["stringValue"], "bank");
+    assert_eq!(started(last), 1, "the last figures say what was last");
+    let ended = values(last, "genie_runs_ended_total", "sum");
+    let completed = ended.iter().find(|(labels, _)| labels[..] == ["completed"]).unwrap();
+    assert_eq!(completed.1["asInt"], "1");
+    let requests = values(last, "genie_http_requests_total", "sum");
+    let asked = requests.iter().find(|(labels, _)| labels[..] == ["POST", "/v1/ask", "200"]);
+    assert_eq!(asked.unwrap().1["asInt"], "1");
+    let flights = values(last, "genie_runs_in_flight", "gauge");
+    assert_eq!(flights[0].1["asInt"], "0");
+    let waits = values(last, "genie_journal_wait_seconds", "histogram");
+    assert_eq!(waits[0].1["count"], "1");
+    let text = json!(bodies).to_string();
+    assert!(!text.contains("Swiggy") && !text.contains("How much"), "{text}");
+}
+
+#[test]
+fn a_collector_for_spans_only_gets_no_figures() {
+    let (endpoint, received) = collector();
+    let place = Place::new();
+    let settings = format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\nmetrics_every = \"\"\n");
+    let server = place.start_with(&settings);
+    assert_eq!(server.post("/v1/ask", server.key(), question()).status, 200);
+    server.signal("-TERM");
+    assert!(server.ended().0);
+    assert_eq!(sent_to("/v1/metrics", &received), Vec::<Value>::new());
 }
 
 #[test]

@@ -11,8 +11,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 
-use genie_core::figures::{WAIT_STEPS_US, Waits};
+use genie_core::figures::{Figure, Kind, Value, WAIT_STEPS_US, Waits};
 use genie_core::pace::Missed;
+use genie_core::registry::Health;
 
 use crate::edge::Edge;
 
@@ -51,28 +52,85 @@ impl Counters {
         *micros += took_us;
     }
 
-    fn write(&self, text: &mut String) {
+    /// The counts of requests, and the time that they took.
+    fn figures(&self) -> [Figure; 2] {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, kind) in [("requests_total", "counter"), ("request_seconds_total", "counter")] {
-            head(text, &format!("genie_http_{name}"), kind);
-            for ((method, route, status), (count, micros)) in &*requests {
-                let value = match name {
-                    "requests_total" => count.to_string(),
-                    _ => seconds(*micros),
-                };
-                let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
-                line(text, &format!("genie_http_{name}"), &labels, &value);
-            }
+        let (mut counts, mut times) = (Vec::new(), Vec::new());
+        for ((method, route, status), (count, micros)) in &*requests {
+            let method = ("method", (*method).to_owned());
+            let labels = vec![method, ("route", route.clone()), ("status", status.to_string())];
+            counts.push((labels.clone(), Value::Count(*count)));
+            times.push((labels, Value::Micros(*micros)));
         }
+        let counter = |name, values| Figure { name, kind: Kind::Counter, values };
+        [
+            counter("genie_http_requests_total", counts),
+            counter("genie_http_request_seconds_total", times),
+        ]
     }
 }
 
-fn head(text: &mut String, name: &str, kind: &str) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# TYPE {name} {kind}");
+fn single(name: &'static str, kind: Kind, value: Value) -> Figure {
+    Figure { name, kind, values: vec![(Vec::new(), value)] }
+}
+
+fn gauge(name: &'static str, value: usize) -> Figure {
+    single(name, Kind::Gauge, Value::Count(value as u64))
+}
+
+/// Counts under the values of a label.
+fn by(name: &'static str, label: &'static str, counts: &[(&str, u64)]) -> Figure {
+    let value = |(of, count): &(&str, u64)| (vec![(label, (*of).to_owned())], Value::Count(*count));
+    Figure { name, kind: Kind::Counter, values: counts.iter().map(value).collect() }
+}
+
+/// All that is counted, as it is now.
+pub(crate) fn figures(edge: &Edge) -> Vec<Figure> {
+    let (kernel, counters) = (edge.kernel(), &edge.counters);
+    let counted = kernel.figures();
+    let policies: Vec<(&str, u64)> =
+        kernel.policies().list().map(|(id, _, _, hits)| (id, hits)).collect();
+    let (started, recorded) = (counted.runs_started(), kernel.head().seq);
+    let waits = Value::Waits(counted.waits_for_disk());
+    let Missed { closed, open, local } = edge.options.paces.missed();
+    let missed = [("closed", closed), ("open", open), ("local", local)];
+    let mut all = vec![
+        gauge("genie_runs_in_flight", kernel.runs_in_flight()),
+        gauge("genie_http_connections", counters.connections.load(Ordering::Relaxed)),
+        gauge("genie_http_streams", counters.streams.load(Ordering::Relaxed)),
+        gauge("genie_http_runs_followed", edge.hub.followed()),
+        single("genie_runs_started_total", Kind::Counter, Value::Count(started)),
+        by("genie_runs_ended_total", "outcome", &counted.runs_ended()),
+        by("genie_verdicts_total", "decision", &counted.verdicts()),
+        by("genie_requests_refused_total", "limit", &counted.requests_refused()),
+        by("genie_limits_missed_total", "outage", &missed),
+        by("genie_policy_hits_total", "policy", &policies),
+        single("genie_journal_wait_seconds", Kind::Histogram, waits),
+        single("genie_journal_records_total", Kind::Counter, Value::Count(recorded)),
+    ];
+    let health = kernel.health();
+    let each = |name: &'static str, value: fn(&Health) -> u64| {
+        let counts: Vec<(&str, u64)> =
+            health.iter().map(|agent| (&*agent.agent, value(agent))).collect();
+        by(name, "agent", &counts)
+    };
+    let queued = each("genie_agent_queued", |agent| agent.queued as u64);
+    all.extend([
+        each("genie_agent_handled_total", |agent| agent.handled),
+        each("genie_agent_failed_total", |agent| agent.failed),
+        each("genie_agent_restarts_total", |agent| agent.restarts),
+        Figure { kind: Kind::Gauge, ..queued },
+    ]);
+    all.extend(counters.figures());
+    all
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 fn line(text: &mut String, name: &str, labels: &str, value: &str) {
+    // Writing to a string cannot fail.
     let _ = if labels.is_empty() {
         writeln!(text, "{name} {value}")
     } else {
@@ -80,12 +138,7 @@ fn line(text: &mut String, name: &str, labels: &str, value: &str) {
     };
 }
 
-fn seconds(micros: u64) -> String {
-    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-}
-
 fn waits(text: &mut String, name: &str, waits: Waits) {
-    head(text, name, "histogram");
     let ends = WAIT_STEPS_US.iter().map(|end| seconds(*end)).chain(["+Inf".to_owned()]);
     for (end, count) in ends.zip(waits.up_to) {
         line(text, &format!("{name}_bucket"), &format!("le=\"{end}\""), &count.to_string());
@@ -95,52 +148,30 @@ fn waits(text: &mut String, name: &str, waits: Waits) {
     line(text, &format!("{name}_count"), "", &all.to_string());
 }
 
-fn gauge(text: &mut String, name: &str, value: usize) {
-    head(text, name, "gauge");
-    line(text, name, "", &value.to_string());
+fn write(text: &mut String, Figure { name, kind, values }: &Figure) {
+    let kind = match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let _ = writeln!(text, "# TYPE {name} {kind}");
+    for (labels, value) in values {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, of)| format!("{label}=\"{of}\"")).collect();
+        match value {
+            Value::Count(count) => line(text, name, &labels.join(","), &count.to_string()),
+            Value::Micros(micros) => line(text, name, &labels.join(","), &seconds(*micros)),
+            Value::Waits(of) => waits(text, name, *of),
+        }
+    }
 }
 
 /// `GET /metrics`.
 pub(crate) async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
-    let (kernel, counters) = (edge.kernel(), &edge.counters);
     let mut text = String::new();
-    gauge(&mut text, "genie_runs_in_flight", kernel.runs_in_flight());
-    gauge(&mut text, "genie_http_connections", counters.connections.load(Ordering::Relaxed));
-    gauge(&mut text, "genie_http_streams", counters.streams.load(Ordering::Relaxed));
-    gauge(&mut text, "genie_http_runs_followed", edge.hub.followed());
-    let figures = kernel.figures();
-    head(&mut text, "genie_runs_started_total", "counter");
-    line(&mut text, "genie_runs_started_total", "", &figures.runs_started().to_string());
-    let by = |text: &mut String, name: &str, label: &str, counts: &[(&str, u64)]| {
-        head(text, name, "counter");
-        for (value, count) in counts {
-            line(text, name, &format!("{label}=\"{value}\""), &count.to_string());
-        }
-    };
-    by(&mut text, "genie_runs_ended_total", "outcome", &figures.runs_ended());
-    by(&mut text, "genie_verdicts_total", "decision", &figures.verdicts());
-    by(&mut text, "genie_requests_refused_total", "limit", &figures.requests_refused());
-    let Missed { closed, open, local } = edge.options.paces.missed();
-    let missed = [("closed", closed), ("open", open), ("local", local)];
-    by(&mut text, "genie_limits_missed_total", "outage", &missed);
-    let policies: Vec<(&str, u64)> =
-        kernel.policies().list().map(|(id, _, _, hits)| (id, hits)).collect();
-    by(&mut text, "genie_policy_hits_total", "policy", &policies);
-    waits(&mut text, "genie_journal_wait_seconds", figures.waits_for_disk());
-    head(&mut text, "genie_journal_records_total", "counter");
-    line(&mut text, "genie_journal_records_total", "", &kernel.head().seq.to_string());
-    let health = kernel.health();
-    let mut each = |name: &str, kind: &str, value: &dyn Fn(usize) -> String| {
-        head(&mut text, name, kind);
-        for (index, agent) in health.iter().enumerate() {
-            line(&mut text, name, &format!("agent=\"{}\"", agent.agent), &value(index));
-        }
-    };
-    each("genie_agent_handled_total", "counter", &|index| health[index].handled.to_string());
-    each("genie_agent_failed_total", "counter", &|index| health[index].failed.to_string());
-    each("genie_agent_restarts_total", "counter", &|index| health[index].restarts.to_string());
-    each("genie_agent_queued", "gauge", &|index| health[index].queued.to_string());
-    counters.write(&mut text);
+    for figure in figures(&edge) {
+        write(&mut text, &figure);
+    }
     let mut response = Body::from(text).into_response();
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
     response

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use genie_core::figures::Figure;
 use genie_core::tap::Tap;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -20,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::{Edge, Limits, Options};
-use crate::router;
 use crate::sessions::Peer;
+use crate::{metrics, router};
 
 /// Most headers of a request.
 const HEADERS_MAX: usize = 64;
@@ -71,6 +72,13 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What gives the figures of `/metrics`.
+    #[must_use]
+    pub fn figures(&self) -> Arc<dyn Fn() -> Vec<Figure> + Send + Sync> {
+        let edge = self.edge.clone();
+        Arc::new(move || metrics::figures(&edge))
     }
 
     /// Says that it is about to stop: `/ready` is 503 from now on, everything else works on.

@@ -1,18 +1,20 @@
-//! Spans in batches to a collector, which may be slow, away, or gone for good.
+//! Spans in batches to a collector, which may be slow, away, or gone for good; and figures beside
+//! them.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use genie_core::clock::Clock;
 use genie_core::tap::{Event, Tap};
 use genie_core::tasks::Tasks;
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::{Pusher, Source};
+use crate::sink::{Attempt, Sink};
 use crate::spans::Spans;
 use crate::wire::{self, Span};
 
@@ -26,19 +28,21 @@ const BATCHES_MAX: usize = 16;
 const ATTEMPTS_MAX: u32 = 4;
 /// Wait before the second attempt; doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(250);
-/// Longest wait that a collector may ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// How long the collector may take to answer; the specification's default.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the end of the process waits for what is left.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// Where spans go.
+/// Where spans and figures go.
+#[derive(Clone)]
 pub struct Options {
-    /// The collector's base URL, such as `http://127.0.0.1:4318`; `/v1/traces` is added.
+    /// The collector's base URL, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics`
+    /// are added.
     pub endpoint: String,
     /// The name under which this installation appears.
     pub service: String,
+    /// How often figures go there; `None` is never.
+    pub metrics_every: Option<Duration>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Why nothing can be sent.
@@ -53,16 +57,19 @@ pub enum Error {
         reason: String,
     },
     /// The HTTP client cannot be made.
-    #[error("spans cannot be sent")]
+    #[error("neither spans nor figures can be sent")]
     Client(#[from] reqwest::Error),
 }
 
-/// Spans on their way.
+/// Spans and figures on their way.
 pub struct Handle {
     tasks: Tasks,
     stop: CancellationToken,
-    closed: oneshot::Receiver<()>,
+    /// One for spans, and one for each source of figures.
+    closed: Vec<oneshot::Receiver<()>>,
     dropped: Arc<AtomicU64>,
+    sink: Sink,
+    options: Options,
 }
 
 /// Sends the spans of everything that the tap gives.
@@ -70,19 +77,8 @@ pub struct Handle {
 /// # Errors
 /// [`Error`] if there is nowhere to send them.
 pub fn start(options: &Options, tap: Tap) -> Result<Handle, Error> {
-    let unusable = |reason: String| Error::Endpoint { endpoint: options.endpoint.clone(), reason };
-    let base = reqwest::Url::parse(&options.endpoint);
-    let base = base.map_err(|error| unusable(error.to_string()))?;
-    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
-        return Err(unusable("it has no `http` or `https` host".to_owned()));
-    }
-    if !base.username().is_empty() || base.password().is_some() {
-        return Err(unusable("a secret does not belong into a URL".to_owned()));
-    }
-    let url = format!("{}/v1/traces", base.as_str().trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
+    let sink = Sink::at(&options.endpoint)?;
     let (tasks, stop) = (Tasks::default(), CancellationToken::new());
-    let (closing, closed) = oneshot::channel();
     let dropped = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     let collector = Collector {
@@ -92,15 +88,13 @@ pub fn start(options: &Options, tap: Tap) -> Result<Handle, Error> {
         sender,
         dropped: dropped.clone(),
     };
-    let exporter =
-        Exporter { client, url, service: options.service.clone(), dropped: dropped.clone() };
+    let service = options.service.clone();
+    let exporter = Exporter { sink: sink.clone(), service, dropped: dropped.clone() };
     tasks.spawn(collector.collect(stop.clone()));
-    tasks.spawn(async move {
-        exporter.export(receiver).await;
-        // Whoever waits for this may have gone.
-        let _ = closing.send(());
-    });
-    Ok(Handle { tasks, stop, closed, dropped })
+    let options = options.clone();
+    let mut handle = Handle { tasks, stop, closed: Vec::new(), dropped, sink, options };
+    handle.spawn(exporter.export(receiver));
+    Ok(handle)
 }
 
 impl Handle {
@@ -110,11 +104,42 @@ impl Handle {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Sends these figures, too, from now on and a last time at the end, if any are to be sent.
+    pub fn push(&mut self, source: Source) {
+        let Some(every) = self.options.metrics_every else { return };
+        let pusher = Pusher {
+            sink: self.sink.clone(),
+            service: self.options.service.clone(),
+            began_at: self.options.clock.now(),
+            clock: self.options.clock.clone(),
+            every,
+            source,
+        };
+        let stop = self.stop.clone();
+        self.spawn(pusher.push(stop));
+    }
+
+    /// Starts what the end waits for.
+    fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let (closing, closed) = oneshot::channel();
+        self.closed.push(closed);
+        self.tasks.spawn(async move {
+            work.await;
+            // Whoever waits for this may have gone.
+            let _ = closing.send(());
+        });
+    }
+
     /// Sends what is left, for a bounded time, and stops.
     pub async fn close(self) {
         self.stop.cancel();
         // An error means that there is nothing to wait for.
-        let _ = tokio::time::timeout(CLOSE_WAIT, self.closed).await;
+        let closed = async {
+            for closed in self.closed {
+                let _ = closed.await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WAIT, closed).await;
         self.tasks.shut_down().await;
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
@@ -175,18 +200,9 @@ impl Collector {
 
 /// Sends batches.
 struct Exporter {
-    client: reqwest::Client,
-    url: String,
+    sink: Sink,
     service: String,
     dropped: Arc<AtomicU64>,
-}
-
-/// What became of one attempt.
-enum Attempt {
-    Taken,
-    /// It may be taken later, after this long if the collector says so.
-    Later(Option<Duration>),
-    Refused(String),
 }
 
 impl Exporter {
@@ -203,7 +219,7 @@ impl Exporter {
         let body = wire::request(&self.service, batch).to_string();
         let mut wait = BACKOFF;
         for attempt in 1..=ATTEMPTS_MAX {
-            let asked = match self.attempt(body.clone()).await {
+            let asked = match self.sink.attempt("/v1/traces", body.clone()).await {
                 Attempt::Taken => return Ok(()),
                 Attempt::Refused(reason) => return Err(reason),
                 Attempt::Later(asked) => asked,
@@ -214,25 +230,5 @@ impl Exporter {
             }
         }
         Err("the collector is away".to_owned())
-    }
-
-    async fn attempt(&self, body: String) -> Attempt {
-        let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/json");
-        let Ok(response) = request.body(body).send().await else { return Attempt::Later(None) };
-        match response.status() {
-            status if status.is_success() => Attempt::Taken,
-            // Those that the specification calls retryable.
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => {
-                let asked = response.headers().get(RETRY_AFTER);
-                let seconds = asked.and_then(|asked| asked.to_str().ok()?.parse().ok());
-                let asked =
-                    seconds.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-                Attempt::Later(asked)
-            }
-            status => Attempt::Refused(format!("the collector says {}", status.as_u16())),
-        }
     }
 }

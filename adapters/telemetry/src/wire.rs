@@ -1,4 +1,4 @@
-//! OTLP/HTTP in its JSON form, the trace part of it.
+//! OTLP/HTTP in its JSON form: what traces and metrics share, and traces.
 //!
 //! Field names, ids as hexadecimal text, 64-bit numbers as decimal text and enum values as numbers:
 //! <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding> and `trace.proto` of
@@ -38,11 +38,13 @@ pub(crate) struct Span {
 /// `STATUS_CODE_ERROR` of `trace.proto`.
 const STATUS_ERROR: u8 = 2;
 
-fn attribute(key: &str, value: &str) -> Value {
+/// A name with its value.
+pub(crate) fn attribute(key: &str, value: &str) -> Value {
     json!({ "key": key, "value": { "stringValue": value } })
 }
 
-fn nanos(time: Timestamp) -> String {
+/// A time as it is written.
+pub(crate) fn nanos(time: Timestamp) -> String {
     format!("{}000", time.as_micros())
 }
 
@@ -82,14 +84,25 @@ impl Span {
     }
 }
 
-/// The body of an export request.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Who sends something.
+pub(crate) fn resource(service: &str) -> Value {
+    let named = [attribute("service.name", service), attribute("service.version", VERSION)];
+    json!({ "attributes": named })
+}
+
+/// What made it.
+pub(crate) fn scope() -> Value {
+    json!({ "name": "genie", "version": VERSION })
+}
+
+/// The body of a request that exports spans.
 pub(crate) fn request(service: &str, spans: &[Span]) -> Value {
-    let version = env!("CARGO_PKG_VERSION");
     let spans: Vec<Written> = spans.iter().map(Span::written).collect();
-    let resource = [attribute("service.name", service), attribute("service.version", version)];
     json!({ "resourceSpans": [{
-        "resource": { "attributes": resource },
-        "scopeSpans": [{ "scope": { "name": "genie", "version": version }, "spans": spans }],
+        "resource": resource(service),
+        "scopeSpans": [{ "scope": scope(), "spans": spans }],
     }] })
 }
 

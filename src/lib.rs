@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod host;
 mod pacing;
+mod profiles;
 mod signing;
 pub mod storage;
 mod telemetry;

@@ -5,6 +5,7 @@
 //! travel better than the figures.
 
 mod bare;
+mod binary;
 mod child;
 mod load;
 mod streams;
@@ -52,18 +53,13 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         Figure::new("idle server, resident", idle / host::MIB, "MiB").at_most(30.0),
         Figure::new("server ready after exec, database exists, p50", ms(ready[1]), "ms")
             .at_most(150.0),
-        Figure::new("binary", binary_bytes()? / host::MIB, "MiB").at_most(30.0),
+        Figure::new("binary", binary::stripped_bytes()? / host::MIB, "MiB").at_most(30.0),
     ]);
     Ok(figures)
 }
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
-}
-
-/// The size of this program.
-fn binary_bytes() -> std::io::Result<f64> {
-    Ok(std::fs::metadata(std::env::current_exe()?)?.len() as f64)
 }
 
 async fn throughput(

@@ -22,7 +22,7 @@ use crate::app::{Bank, Running};
 use crate::config::{Config, SignIn};
 use crate::host::{SystemClock, SystemIds};
 use crate::pacing::Pacing;
-use crate::signing;
+use crate::{profiles, signing};
 
 /// Arguments of `genie serve`.
 #[derive(Debug, clap::Args)]
@@ -150,6 +150,7 @@ fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: 
         currency: config.prices.currency.clone(),
         receipts: running.receipts(),
         evidence: running.evidence(),
+        profiles: profiles::profiles(),
         about: About {
             storage: match config.storage.location() {
                 None => "memory",

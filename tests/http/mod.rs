@@ -15,6 +15,7 @@ mod everything;
 mod hostile;
 mod limits;
 mod policies;
+mod profiles;
 mod proxy;
 mod remote;
 mod retry;

@@ -41,6 +41,7 @@ use crate::documents::Read;
 use crate::edge::{Edge, Limits, Options, SignIn};
 use crate::entrance::{Admit, Entrance};
 use crate::money::Currency;
+use crate::profiles::{NoProfile, Profiles};
 use crate::router;
 use crate::system::About;
 use crate::tokens::Use;
@@ -182,6 +183,10 @@ impl Desk {
             attempts: Arc::new(MemoryAttempts::default()),
             receipts: None,
             evidence: None,
+            profiles: Some(Profiles {
+                cpu: |_, lasts, _| Ok(lasts.as_secs().to_string().into_bytes()),
+                heap: |_, _, _| Err(NoProfile::Busy("wait".to_owned())),
+            }),
             about: About {
                 storage: "memory",
                 transport: "in_process",

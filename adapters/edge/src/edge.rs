@@ -25,6 +25,7 @@ use crate::follow::Hub;
 use crate::metrics::Counters;
 use crate::money::Currency;
 use crate::password::Passwords;
+use crate::profiles::Profiles;
 use crate::retry;
 use crate::system::About;
 use crate::throughput::{self, Throughput};
@@ -86,6 +87,8 @@ pub struct Options {
     pub receipts: Option<Arc<dyn Receipts>>,
     /// The log as evidence; `None` if nothing is signed.
     pub evidence: Option<Arc<dyn Evidence>>,
+    /// What takes profiles of the process; `None` if nothing does.
+    pub profiles: Option<Profiles>,
     /// What the installation says of itself.
     pub about: About,
     /// The time of day.

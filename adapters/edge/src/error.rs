@@ -10,6 +10,7 @@
 //! | 404, 405 | look up what there is | nothing |
 //! | 409, 410 | read the object again | nothing |
 //! | 429, 503 | wait as `Retry-After` says | look at `/metrics` and `/ready` |
+//! | 501 | use a build that can | build it with its default features |
 //! | 500, 502, 504 | report the `request_id` | look it up in the log |
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -156,9 +157,25 @@ impl Problem {
         Self { retry_after_s: Some(1), ..problem }
     }
 
+    /// A profile is just being taken.
+    pub(crate) fn profiling(detail: impl Into<String>) -> Self {
+        let problem = Self::conflict("profiling", detail);
+        Self { retry_after_s: Some(10), ..problem }
+    }
+
+    /// This build or system takes no profiles.
+    pub(crate) fn no_profile(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "no_profile", "it cannot be done here", detail)
+    }
+
     /// A process that stops before it has the answer.
     pub(crate) fn stopping() -> Self {
         Self::later("draining", "the installation stops; the run goes on afterwards", 5)
+    }
+
+    /// A process that stops before it has done what takes long and is of this process only.
+    pub(crate) fn ending() -> Self {
+        Self::later("draining", "the process stops; ask the next one", 5)
     }
 
     pub(crate) fn panicked() -> Self {

@@ -15,7 +15,7 @@ use crate::error::Problem;
 use crate::{
     agents, approvals, ask, audit, batch, documents, events, health, keys, metrics, openapi,
 };
-use crate::{policies, receipts, request, rights, runs, sessions, system, tools, watch};
+use crate::{policies, profiles, receipts, request, rights, runs, sessions, system, tools, watch};
 
 /// A route.
 pub(crate) struct Route {
@@ -34,6 +34,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route(Method::GET, "/health", get(health::health)),
         route(Method::GET, "/ready", get(health::ready)),
         route(Method::GET, "/metrics", get(metrics::metrics)),
+        route(Method::GET, "/debug/pprof/", get(profiles::index)),
+        route(Method::GET, "/debug/pprof/profile", get(profiles::cpu)),
+        route(Method::GET, "/debug/pprof/heap", get(profiles::heap)),
         route(Method::GET, "/openapi.json", get(openapi::openapi)),
         route(Method::GET, "/docs", get(openapi::docs)),
         route(Method::POST, "/v1/auth/register", post(sessions::register)),
@@ -76,10 +79,14 @@ pub(crate) fn routes() -> Vec<Route> {
 /// What is smaller than this fits one packet as it is.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
+/// The content type of what is compressed by itself.
+pub(crate) const BYTES: &str = "application/octet-stream";
+
 /// What is compressed for a client that takes it: never a stream of events, which a compressor
-/// would hold back.
+/// would hold back, and nothing twice.
 fn worthwhile() -> impl Predicate {
-    SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE)
+    let large = SizeAbove::new(COMPRESSED_BYTES_MIN);
+    large.and(NotForContentType::SSE).and(NotForContentType::const_new(BYTES))
 }
 
 /// All of it, with what goes around every request.

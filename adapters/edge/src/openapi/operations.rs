@@ -4,7 +4,8 @@ use axum::http::Method;
 
 use super::Operation;
 use crate::tools;
-use crate::{approvals, ask, audit, batch, documents, events, keys, policies, runs, sessions};
+use crate::{approvals, ask, audit, batch, documents, events, keys, policies, profiles, runs};
+use crate::{router, sessions};
 
 /// What goes wrong, by status: `docs/http.md` has the codes.
 pub(super) const PROBLEMS: &[(u16, &str)] = &[
@@ -21,6 +22,7 @@ pub(super) const PROBLEMS: &[(u16, &str)] = &[
     (422, "It makes no sense; `detail` says what to change."),
     (429, "Too much or too fast: wait as `Retry-After` says."),
     (500, "Something broke; report the `request_id`."),
+    (501, "This build cannot."),
     (502, "A tool, or agents that were needed, failed."),
     (503, "Not now: wait as `Retry-After` says."),
     (504, "There was no answer in time."),
@@ -63,6 +65,13 @@ fn of_the_installation() -> Vec<Operation> {
             (TEXT, "Text"),
             "The text format, version 0.0.4.",
         ),
+        get("/debug/pprof/", "Which profiles of the process there are").gives_as(
+            200,
+            (TEXT, "Text"),
+            "Their addresses.",
+        ),
+        profile("/debug/pprof/profile", "What the threads execute"),
+        profile("/debug/pprof/heap", "What is allocated, and what of it stays"),
         get("/openapi.json", "This document").gives(200, "Anything", "OpenAPI 3.1."),
         get("/docs", "This document as a page").gives_as(200, (HTML, "Text"), "It works offline."),
         get("/v1/system", "What this installation is and runs on").gives(
@@ -71,6 +80,14 @@ fn of_the_installation() -> Vec<Operation> {
             "Version, policies in force, keys of the log, storage.",
         ),
     ]
+}
+
+fn profile(path: &'static str, summary: &'static str) -> Operation {
+    get(path, summary).asks::<profiles::Sampling>().fails(&[409, 501]).gives_as(
+        200,
+        (router::BYTES, "Bytes"),
+        "For `go tool pprof`.",
+    )
 }
 
 fn of_accounts() -> Vec<Operation> {

@@ -120,6 +120,7 @@ impl Http {
         let limits = genie_edge::Limits {
             connections_max: 1,
             body_bytes_max: 1,
+            uploads_bytes_max: 1,
             header_bytes_max: 8_192,
             header_timeout: short,
             body_timeout: short,

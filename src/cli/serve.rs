@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use genie_agents::finance::domain::statement::{ParseOptions, parse};
+use genie_agents::finance::domain::statement::{ParseOptions, parse, sniff};
 use genie_agents::{assistant, finance};
 use genie_core::clock::Clock;
 use genie_core::label::{Classification, Label};
@@ -146,6 +146,7 @@ fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: 
         paces: pacing.paces.clone(),
         attempts: running.attempts().clone(),
         documents: running.documents().clone(),
+        look,
         read: statement,
         currency: config.prices.currency.clone(),
         receipts: running.receipts(),
@@ -174,6 +175,15 @@ fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: 
 fn question(asked: Question) -> Ask {
     let agent = asked.agent.as_deref().unwrap_or("supervisor");
     finance::ask_of(agent, &asked.question, asked.statement)
+}
+
+/// Why what begins so is no statement, if that shows.
+fn look(head: &[u8]) -> Result<(), String> {
+    #[cfg(feature = "xlsx")]
+    if genie_sheets::is_workbook(head) {
+        return Ok(());
+    }
+    sniff(head).map_err(|error| error.to_string())
 }
 
 /// What a statement says of itself, or why it is none; a workbook is read as CSV.

@@ -73,6 +73,7 @@ pub(super) struct HttpTable {
     pub(super) listen: Option<SocketAddr>,
     pub(super) connections_max: Option<Count<{ u32::MAX as usize }>>,
     pub(super) body_bytes_max: Option<Count>,
+    pub(super) uploads_bytes_max: Option<Count>,
     pub(super) header_bytes_max: Option<HeaderBytes>,
     pub(super) header_timeout: Option<Lasting>,
     pub(super) body_timeout: Option<Lasting>,
@@ -162,6 +163,7 @@ impl HttpTable {
         set(&mut http.listen, self.listen);
         set(&mut limits.connections_max, self.connections_max.map(|count| count.0));
         set(&mut limits.body_bytes_max, self.body_bytes_max.map(|count| count.0));
+        set(&mut limits.uploads_bytes_max, self.uploads_bytes_max.map(|count| count.0));
         set(&mut limits.header_bytes_max, self.header_bytes_max.map(|bytes| bytes.0));
         set(&mut limits.header_timeout, lasting(self.header_timeout));
         set(&mut limits.body_timeout, lasting(self.body_timeout));

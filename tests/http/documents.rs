@@ -196,14 +196,15 @@ fn what_cannot_be_used_is_named_with_row_column_value_and_fix() {
     let reject = &sent["statement"]["rejects"][0];
     assert_eq!((&reject["line"], &reject["value"]), (&json!(3), &json!("lots")), "{sent:#}");
     assert!(reject["column"] == "Debit" && reject["fix"].is_string(), "{sent:#}");
-    for (content, said) in [
-        (&b""[..], "empty"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not a CSV statement"),
-        (b"PK\x03\x04\x14\0\0\0\x08\0", "no Excel workbook"),
-        (b"a,b\n1,2\n", "no header was recognised"),
+    let image = &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..];
+    for (content, status, code, said) in [
+        (&b""[..], 422, "invalid", "empty"),
+        (image, 415, "unsupported_media_type", "a PNG image, not a CSV statement"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0", 422, "invalid", "no Excel workbook"),
+        (b"a,b\n1,2\n", 422, "invalid", "no header was recognised"),
     ] {
         let reply = send(&server, key, content);
-        assert_eq!((reply.status, &*reply.code()), (422, "invalid"), "{reply:?}");
+        assert_eq!((reply.status, &*reply.code()), (status, code), "{reply:?}");
         assert!(reply.json()["detail"].as_str().unwrap().contains(said), "{reply:?}");
     }
     assert_eq!(send(&server, key, &[b'a'; 3_000]).code(), "too_large");

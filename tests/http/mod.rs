@@ -22,6 +22,7 @@ mod retry;
 pub(crate) mod serving;
 mod system;
 mod telemetry;
+mod uploads;
 mod watching;
 
 use std::process::Command;

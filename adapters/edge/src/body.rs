@@ -71,7 +71,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the body is compressed: nothing is unpacked, so that nothing small becomes large here.
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
@@ -89,7 +89,7 @@ async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes, Problem
             }
             cause = error.source();
         }
-        Problem::malformed("the body did not come whole")
+        Problem::cut_short()
     })
 }
 

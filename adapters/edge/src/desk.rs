@@ -123,6 +123,7 @@ fn limits_with(requests_per_minute_max: u32) -> Limits {
     Limits {
         connections_max: 10,
         body_bytes_max: 2_000,
+        uploads_bytes_max: 10_000,
         header_bytes_max: 8_192,
         header_timeout: Duration::from_secs(1),
         body_timeout: Duration::from_secs(1),
@@ -197,6 +198,7 @@ impl Desk {
             clock: clock.clone(),
             ids: ids.clone(),
             documents: Arc::new(MemoryDocuments::default()),
+            look: |_| Ok(()),
             read: |content| Ok(Read { statement: json!({ "bytes": content.len() }), content }),
             ask: question,
             execute: call,

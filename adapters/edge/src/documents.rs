@@ -18,7 +18,7 @@ use crate::auth::{Caller, Known};
 use crate::body::{self, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::{page, rights};
+use crate::{page, rights, upload};
 
 /// A file that was read.
 #[derive(Debug, Clone)]
@@ -32,15 +32,14 @@ pub struct Read {
 /// Most documents of one subject.
 const DOCUMENTS_MAX: usize = 1_000;
 
-/// `POST /v1/documents`: the file is the body.
+/// `POST /v1/documents`: the file is the body, or the one file of a form.
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     request: Request,
 ) -> Result<Response, Problem> {
-    let bytes_max = edge.options.limits.body_bytes_max.min(edge.options.statement_bytes_max);
-    let content = body::bytes(&edge, request, bytes_max).await?;
-    let Read { content, statement } = reading(&edge, content).await?;
+    let (content, share) = upload::receive(&edge, request).await?;
+    let (Read { content, statement }, _share) = reading(&edge, content, share).await?;
     let now = edge.now();
     let identity = caller.identity();
     let document = Document {
@@ -61,10 +60,15 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-/// What the file says of itself, found out beside the tasks that answer others.
-async fn reading(edge: &Edge, content: Vec<u8>) -> Result<Read, Problem> {
+/// What the file says of itself, found out beside the tasks that answer others. What it holds of
+/// something is held until then, even if whoever asked has gone.
+async fn reading<H: Send + 'static>(
+    edge: &Edge,
+    content: Vec<u8>,
+    held: H,
+) -> Result<(Read, H), Problem> {
     let read = edge.options.read;
-    let read = tokio::task::spawn_blocking(move || read(content)).await;
+    let read = tokio::task::spawn_blocking(move || read(content).map(|read| (read, held))).await;
     read.map_err(|_| Problem::panicked())?.map_err(|problem| Problem::invalid("", problem))
 }
 
@@ -108,7 +112,7 @@ pub(crate) async fn show(
     let found = edge.options.documents.get(caller.tenant(), own, id).await?;
     let (document, content) = found.ok_or_else(|| Problem::not_found("document"))?;
     let mut object = json!(document);
-    object["statement"] = reading(&edge, content).await?.statement;
+    object["statement"] = reading(&edge, content, ()).await?.0.statement;
     Ok(body::json(&object))
 }
 

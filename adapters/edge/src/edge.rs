@@ -31,6 +31,7 @@ use crate::system::About;
 use crate::throughput::{self, Throughput};
 use crate::tokens::{self, Seeds, Tokens};
 use crate::tools::Requested;
+use crate::upload::Uploads;
 
 /// The bounds of the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Most bytes of a request's line and headers; at least 8,192.
     pub header_bytes_max: usize,
+    /// Most bytes of uploads in memory at once, over all clients.
+    pub uploads_bytes_max: usize,
     /// Longest time for a request's headers to come.
     pub header_timeout: Duration,
     /// Longest time for a request's body to come.
@@ -97,6 +100,8 @@ pub struct Options {
     pub ids: Arc<dyn Ids>,
     /// What people have sent to ask about.
     pub documents: Arc<dyn Documents>,
+    /// Why a file with this beginning, or of just these bytes, is no statement, if that shows.
+    pub look: fn(&[u8]) -> Result<(), String>,
     /// What a statement says of itself, or why it is none.
     pub read: fn(Vec<u8>) -> Result<Read, String>,
     /// The request to an agent that a question becomes.
@@ -136,6 +141,7 @@ pub(crate) struct Edge {
     pub(crate) started_at: Timestamp,
     pub(crate) verifying: Turn,
     pub(crate) throughput: Throughput,
+    pub(crate) uploads: Uploads,
     draining: AtomicBool,
 }
 
@@ -149,6 +155,7 @@ impl Edge {
             started_at: options.clock.now(),
             verifying: Turn::default(),
             throughput: Throughput::default(),
+            uploads: Uploads::default(),
             options,
             passwords: Passwords::new(tasks.clone()),
             tokens,

@@ -90,6 +90,17 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title, detail)
     }
 
+    /// A file that is none that can be read.
+    pub(crate) fn no_statement(detail: impl Into<String>) -> Self {
+        let title = "unsupported media type";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title, detail)
+    }
+
+    /// A body that ended too early.
+    pub(crate) fn cut_short() -> Self {
+        Self::malformed("the body did not come whole")
+    }
+
     pub(crate) fn too_large(bytes_max: usize) -> Self {
         let detail = format!("the body exceeds the {bytes_max} bytes allowed");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large", detail)
@@ -148,6 +159,11 @@ impl Problem {
     /// Too many passwords to hash at once.
     pub(crate) fn busy() -> Self {
         Self::later("busy", "too many sign in at once", 1)
+    }
+
+    /// Too much that is uploaded at once.
+    pub(crate) fn uploading() -> Self {
+        Self::later("busy", "too much is uploaded at once; send it again in a moment", 1)
     }
 
     /// A request whose twin is just being taken.

@@ -42,6 +42,7 @@ mod system;
 mod throughput;
 mod tokens;
 mod tools;
+mod upload;
 mod view;
 mod watch;
 

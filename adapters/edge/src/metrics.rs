@@ -99,6 +99,7 @@ pub(crate) fn figures(edge: &Edge) -> Vec<Figure> {
         gauge("genie_http_connections", counters.connections.load(Ordering::Relaxed)),
         gauge("genie_http_streams", counters.streams.load(Ordering::Relaxed)),
         gauge("genie_http_runs_followed", edge.hub.followed()),
+        gauge("genie_http_upload_bytes", edge.uploads.bytes()),
         single("genie_runs_started_total", Kind::Counter, Value::Count(started)),
         by("genie_runs_ended_total", "outcome", &counted.runs_ended()),
         by("genie_verdicts_total", "decision", &counted.verdicts()),

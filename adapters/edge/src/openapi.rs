@@ -66,6 +66,8 @@ pub(crate) struct Operation {
     body: Option<fn(&mut SchemaGenerator) -> Value>,
     /// The content type of the body.
     body_kind: &'static str,
+    /// Whether the body may be a form with one file, too.
+    takes_form: bool,
     answers: Vec<Answer>,
     /// Statuses of problems besides those that every such route has.
     problems: Vec<u16>,
@@ -93,6 +95,7 @@ impl Operation {
             query: None,
             body: None,
             body_kind: "application/json",
+            takes_form: false,
             answers: Vec::new(),
             problems: Vec::new(),
             headers: Vec::new(),
@@ -117,7 +120,8 @@ impl Operation {
     fn takes_file(mut self) -> Self {
         self.body = Some(|_| json!({}));
         self.body_kind = "application/octet-stream";
-        self.problems.extend([400, 408, 413, 422]);
+        self.takes_form = true;
+        self.problems.extend([400, 408, 413, 415, 422]);
         self
     }
 
@@ -245,7 +249,15 @@ impl Operation {
             "responses": self.responses(),
         });
         if let Some(body) = self.body {
-            let content = json!({ self.body_kind: { "schema": body(generator) } });
+            let mut content = json!({ self.body_kind: { "schema": body(generator) } });
+            if self.takes_form {
+                let file = json!({ "contentMediaType": "application/octet-stream" });
+                content["multipart/form-data"]["schema"] = json!({
+                    "type": "object",
+                    "properties": { "file": file },
+                    "required": ["file"],
+                });
+            }
             operation["requestBody"] = json!({ "required": true, "content": content });
         }
         operation["security"] = if self.is_open() { json!([]) } else { json!([{ "key": [] }]) };

@@ -18,7 +18,7 @@ pub(super) const PROBLEMS: &[(u16, &str)] = &[
     (409, "It is too late, or too early: read the object again."),
     (410, "It is not there any more."),
     (413, "The body is too large."),
-    (415, "It is not JSON."),
+    (415, "It is not JSON, or not a file that can be read."),
     (422, "It makes no sense; `detail` says what to change."),
     (429, "Too much or too fast: wait as `Retry-After` says."),
     (500, "Something broke; report the `request_id`."),

@@ -89,5 +89,13 @@ pub fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Ledger, StatementEr
     }
 }
 
+/// Whether a file that begins so, or has just these bytes, may be a statement.
+///
+/// # Errors
+/// If it is something else than text; what it is, and what to do about it.
+pub fn sniff(head: &[u8]) -> Result<(), StatementError> {
+    decode::decode(head).map(drop)
+}
+
 #[cfg(test)]
 mod tests;

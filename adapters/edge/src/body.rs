@@ -144,8 +144,8 @@ pub(crate) fn json(value: &Value) -> Response {
 }
 
 /// A JSON answer that is text already.
-pub(crate) fn json_text(text: String) -> Response {
-    let mut response = Body::from(text).into_response();
+pub(crate) fn json_text(text: impl Into<Body>) -> Response {
+    let mut response = text.into().into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -14,7 +14,7 @@ use crate::pace::CALLERS;
 
 /// `GET /health`: the process lives.
 pub(crate) async fn health() -> Response {
-    body::json(&json!({ "status": "ok" }))
+    body::json_text(r#"{"status":"ok"}"#)
 }
 
 /// How counting requests goes, by the rules that every caller is counted by.

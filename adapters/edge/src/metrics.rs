@@ -19,8 +19,8 @@ use crate::edge::Edge;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Requests by method, route and status: a few for each route, so that this stays small.
-type Requests = BTreeMap<(&'static str, String, u16), (u64, u64)>;
+/// Requests by route, method and status: a few for each route, so that this stays small.
+type Requests = BTreeMap<String, BTreeMap<(&'static str, u16), (u64, u64)>>;
 
 /// What the edge counts.
 #[derive(Debug, Default)]
@@ -47,7 +47,12 @@ fn word(method: &Method) -> &'static str {
 impl Counters {
     pub(crate) fn count(&self, method: &Method, route: &str, status: u16, took_us: u64) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, micros) = requests.entry((word(method), route.to_owned(), status)).or_default();
+        // A route is new only once.
+        if !requests.contains_key(route) {
+            requests.insert(route.to_owned(), BTreeMap::new());
+        }
+        let Some(of_route) = requests.get_mut(route) else { return };
+        let (count, micros) = of_route.entry((word(method), status)).or_default();
         *count += 1;
         *micros += took_us;
     }
@@ -56,7 +61,10 @@ impl Counters {
     fn figures(&self) -> [Figure; 2] {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut counts, mut times) = (Vec::new(), Vec::new());
-        for ((method, route, status), (count, micros)) in &*requests {
+        let each = requests.iter().flat_map(|(route, counts)| {
+            counts.iter().map(move |((method, status), sums)| (method, route, status, sums))
+        });
+        for (method, route, status, (count, micros)) in each {
             let method = ("method", (*method).to_owned());
             let labels = vec![method, ("route", route.clone()), ("status", status.to_string())];
             counts.push((labels.clone(), Value::Count(*count)));

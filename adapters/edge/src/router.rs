@@ -12,6 +12,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use crate::auth::{Gate, pass};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::rights::Right;
 use crate::{
     agents, approvals, ask, audit, batch, documents, events, health, keys, metrics, openapi,
 };
@@ -76,6 +77,10 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// What is asked most, by whoever watches over the process: nothing has to be checked for it, and
+/// its answer is too small to be compressed.
+const PROBE: &str = "/health";
+
 /// What is smaller than this fits one packet as it is.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
@@ -91,15 +96,21 @@ fn worthwhile() -> impl Predicate {
 
 /// All of it, with what goes around every request.
 pub(crate) fn router(edge: &Arc<Edge>) -> Router {
-    let mut router = Router::new();
+    let (mut router, mut probed) = (Router::new(), Router::new());
     for Route { method, path, handler } in routes() {
-        let gate = Gate { edge: edge.clone(), right: rights::of(&method, path) };
+        let right = rights::of(&method, path);
+        if right == Some(Right::Open) && path == PROBE {
+            probed = probed.route(path, handler);
+            continue;
+        }
+        let gate = Gate { edge: edge.clone(), right };
         router = router.route(path, handler.route_layer(from_fn_with_state(gate, pass)));
     }
     router
         .fallback(async || Problem::no_route())
+        .layer(CompressionLayer::new().compress_when(worthwhile()))
+        .merge(probed)
         .method_not_allowed_fallback(async || Problem::method())
         .layer(from_fn_with_state(edge.clone(), request::around))
-        .layer(CompressionLayer::new().compress_when(worthwhile()))
         .with_state(edge.clone())
 }

@@ -44,8 +44,8 @@ const PREPARED: usize = 256;
 const READ_AHEAD_ROWS: usize = 512;
 /// Measured with benches/journal.rs: fewer, larger pages suit rows of about a kilobyte.
 const PAGE_BYTES: u32 = 8_192;
-/// After so many pages (32 MiB) the log begins anew once it is in the file: rarely enough that pages
-/// which many groups touch are copied once or twice.
+/// After so many pages (32 MiB) the log begins anew once it is in the file: rarely enough that
+/// pages which many groups touch are copied once or twice.
 const CHECKPOINT_PAGES: &str = "4096";
 
 /// The only chain of a file.

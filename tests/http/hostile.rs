@@ -237,7 +237,7 @@ fn a_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients()
         let line = figures.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap().trim().parse::<usize>().unwrap()
     };
-    // A stream is counted from its first event on, and no longer soon after its client has gone.
+    // A stream is counted by the task that serves it, which begins and ends by itself.
     let comes_to = |count: usize| {
         let patience = Instant::now() + Duration::from_secs(20);
         while gauge("genie_http_streams ") != count {

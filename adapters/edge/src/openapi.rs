@@ -256,6 +256,7 @@ impl Operation {
                     "type": "object",
                     "properties": { "file": file },
                     "required": ["file"],
+                    "additionalProperties": false,
                 });
             }
             operation["requestBody"] = json!({ "required": true, "content": content });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use genie_core::pace::Outage;
@@ -11,10 +11,14 @@ use serde_json::json;
 use crate::body;
 use crate::edge::Edge;
 use crate::pace::CALLERS;
+use crate::request;
+
+/// What is asked most, by whoever watches over the process.
+pub(crate) const HEALTH: &str = "/health";
 
 /// `GET /health`: the process lives.
-pub(crate) async fn health() -> Response {
-    body::json_text(r#"{"status":"ok"}"#)
+pub(crate) async fn health(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    request::probed(&edge, HEALTH, &request, body::json_text(r#"{"status":"ok"}"#))
 }
 
 /// How counting requests goes, by the rules that every caller is counted by.

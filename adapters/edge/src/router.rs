@@ -32,7 +32,7 @@ fn route(method: Method, path: &'static str, handler: MethodRouter<Arc<Edge>>) -
 /// Every route.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        route(Method::GET, "/health", get(health::health)),
+        route(Method::GET, health::HEALTH, get(health::health)),
         route(Method::GET, "/ready", get(health::ready)),
         route(Method::GET, "/metrics", get(metrics::metrics)),
         route(Method::GET, "/debug/pprof/", get(profiles::index)),
@@ -77,10 +77,6 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What is asked most, by whoever watches over the process: nothing has to be checked for it, and
-/// its answer is too small to be compressed.
-const PROBE: &str = "/health";
-
 /// What is smaller than this fits one packet as it is.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
@@ -96,11 +92,15 @@ fn worthwhile() -> impl Predicate {
 
 /// All of it, with what goes around every request.
 pub(crate) fn router(edge: &Arc<Edge>) -> Router {
+    let around = from_fn_with_state(edge.clone(), request::around);
     let (mut router, mut probed) = (Router::new(), Router::new());
     for Route { method, path, handler } in routes() {
         let right = rights::of(&method, path);
-        if right == Some(Right::Open) && path == PROBE {
-            probed = probed.route(path, handler);
+        if right == Some(Right::Open) && path == health::HEALTH {
+            // Nothing has to be checked for it, nothing in it can fail, and its answer is too small
+            // to be compressed: it brings along what little goes around it.
+            let others = MethodRouter::new().fallback(async || Problem::method());
+            probed = probed.route(path, handler.merge(others.layer(around.clone())));
             continue;
         }
         let gate = Gate { edge: edge.clone(), right };
@@ -109,8 +109,8 @@ pub(crate) fn router(edge: &Arc<Edge>) -> Router {
     router
         .fallback(async || Problem::no_route())
         .layer(CompressionLayer::new().compress_when(worthwhile()))
-        .merge(probed)
         .method_not_allowed_fallback(async || Problem::method())
-        .layer(from_fn_with_state(edge.clone(), request::around))
+        .layer(around)
+        .merge(probed)
         .with_state(edge.clone())
 }

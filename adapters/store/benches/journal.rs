@@ -15,7 +15,7 @@ use genie_core::clock::Timestamp;
 use genie_core::ids::{MessageId, RunId};
 use genie_core::journal::chain::{Hash, Head, seal};
 use genie_core::journal::restore::{Kept, Row, restore};
-use genie_core::journal::{Entry, Journal, Record};
+use genie_core::journal::{Entry, Journal, Record, Text};
 use genie_core::outcome::Outcome;
 use genie_store::{KeySource, Location, Mode, Options, open};
 use sqlx::Connection as _;
@@ -78,7 +78,7 @@ fn records(mut head: Head, first_run: u128, runs: u128) -> Vec<Sealed> {
 
 fn append(journal: &dyn Journal, sealed: &[Sealed]) -> u64 {
     let records: Vec<_> = sealed.iter().map(|(record, _)| record.clone()).collect();
-    let texts: Vec<_> = sealed.iter().map(|(_, text)| text.as_bytes()).collect();
+    let texts: Vec<_> = sealed.iter().map(|(_, text)| Text::of(text.as_bytes())).collect();
     journal.append(&records, &texts).unwrap();
     records.last().unwrap().seq
 }

@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) number: u64,
     pub(crate) hash: Hash,
     pub(crate) body: Arc<str>,
+    /// SHA-256 of the body.
+    pub(crate) sha256: Hash,
     /// The type of the entry, if it is to be sealed.
     pub(crate) kind: Option<Arc<str>>,
 }

@@ -6,7 +6,7 @@ use genie_core::async_trait;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::restore::restore;
-use genie_core::journal::{Error, Journal, Record};
+use genie_core::journal::{Error, Journal, Record, Text};
 
 use crate::checkpoints::Checkpoints;
 use crate::pool::{Pools, on};
@@ -49,7 +49,7 @@ impl Journal for StoredJournal {
         self.chain.as_ref().map_or(Head::EMPTY, |chain| chain.head)
     }
 
-    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
+    fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), Error> {
         self.chain()?.queue.append(records, texts)
     }
 

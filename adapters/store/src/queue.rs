@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
-use genie_core::journal::{Error, Record};
+use genie_core::journal::{Error, Record, Text};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -126,14 +126,15 @@ impl Queue {
     }
 
     /// Takes in the next records of the chain.
-    pub(crate) fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
+    pub(crate) fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), Error> {
         let mut items = Vec::with_capacity(records.len());
         for (record, text) in records.iter().zip(texts) {
-            let body = str::from_utf8(text).map_err(|error| refused(&error.to_string()))?.into();
+            let body =
+                str::from_utf8(text.json).map_err(|error| refused(&error.to_string()))?.into();
             let Record { seq, hash, number, .. } = **record;
             let (run, kind) = (record.entry.run_id(), record.entry.kind());
             let kind = (!record.entry.is_structure()).then(|| kind.into());
-            let row = Row { seq, run, number, hash, body, kind };
+            let row = Row { seq, run, number, hash, body, sha256: text.sha256, kind };
             items.push(Item::Record(row, Change::of(record)));
         }
         let mut state = self.state();

@@ -9,7 +9,7 @@ use crate::async_trait;
 
 use super::chain::Head;
 use super::record::Record;
-use super::store::{Error, Journal};
+use super::store::{Error, Journal, Text};
 use crate::ids::RunId;
 
 /// Records in memory, the oldest dropped beyond a bound.
@@ -45,7 +45,7 @@ impl Journal for MemoryJournal {
         Head::EMPTY
     }
 
-    fn append(&self, records: &[Arc<Record>], _texts: &[&[u8]]) -> Result<(), Error> {
+    fn append(&self, records: &[Arc<Record>], _texts: &[Text<'_>]) -> Result<(), Error> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             if kept.len() == self.records_max {

@@ -21,4 +21,4 @@ mod facts;
 
 pub use record::{Entry, Record};
 pub use restore::entry_shown;
-pub use store::{Error, Journal};
+pub use store::{Error, Journal, Text};

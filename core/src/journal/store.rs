@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::async_trait;
 
-use super::chain::Head;
+use super::chain::{Hash, Head};
 use super::record::Record;
 use super::restore::Corrupt;
 use crate::ids::RunId;
@@ -32,18 +32,35 @@ pub enum Error {
     Corrupt(#[from] Corrupt),
 }
 
+/// The JSON text of an entry, exactly as hashed, and its SHA-256.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// The text.
+    pub json: &'a [u8],
+    /// The hash.
+    pub sha256: Hash,
+}
+
+impl<'a> Text<'a> {
+    /// The text with its hash.
+    #[must_use]
+    pub fn of(json: &'a [u8]) -> Self {
+        Self { json, sha256: Hash::of(json) }
+    }
+}
+
 /// Where sealed records go: one chain, which this process alone writes.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// The end of the chain, as it was when the store was opened.
     fn head(&self) -> Head;
 
-    /// Takes the next records of the chain, in order, without waiting. `texts` are the JSON texts
-    /// of their entries, exactly as hashed.
+    /// Takes the next records of the chain, in order, without waiting, with the texts of their
+    /// entries.
     ///
     /// # Errors
     /// [`Error::Unwritable`]; the chain then does not advance.
-    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error>;
+    fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), Error>;
 
     /// Returns once every record up to `seq` is durable.
     ///

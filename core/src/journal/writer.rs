@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chain::{Hash, Head, seal};
 use super::record::{Entry, Record};
-use super::store::Journal;
+use super::store::{Journal, Text};
 use super::text;
 use crate::clock::Timestamp;
 use crate::failure::Failure;
@@ -107,7 +107,7 @@ impl Writer {
         let messages = entries.iter().filter(|entry| matches!(entry, Entry::Message { .. }));
         let messages = messages.count() as u64;
         written(entries, |entries, texts| {
-            let bodies = texts.map(Hash::of);
+            let texts = texts.map(Text::of);
             // Made before: whoever has the chain holds up every other writer.
             let mut records = entries.map(|entry| Arc::new(unplaced(entry)));
             let mut chain = self.chain();
@@ -117,10 +117,10 @@ impl Writer {
             self.settle(&mut chain)?;
             let mut next = chain.head;
             let mut number = tally.records.load(Ordering::Relaxed);
-            for (record, body) in records.iter_mut().zip(bodies) {
+            for (record, text) in records.iter_mut().zip(&texts) {
                 number += 1;
                 // Nobody else has it yet, so that nothing is copied.
-                place(Arc::make_mut(record), &mut next, number, body);
+                place(Arc::make_mut(record), &mut next, number, text.sha256);
             }
             self.commit(&mut chain, next, &records, &texts)?;
             tally.keep(&records);
@@ -180,12 +180,12 @@ impl Writer {
             duration_us: *duration_us,
         };
         written([outcome, end], |[outcome, end], texts| {
-            let [outcome_body, end_body] = texts.map(Hash::of);
+            let texts = texts.map(Text::of);
             let mut next = chain.head;
             let last = owed.records;
             let mut records = [unplaced(outcome), unplaced(end)];
-            place(&mut records[0], &mut next, last.saturating_sub(1), outcome_body);
-            place(&mut records[1], &mut next, last, end_body);
+            place(&mut records[0], &mut next, last.saturating_sub(1), texts[0].sha256);
+            place(&mut records[1], &mut next, last, texts[1].sha256);
             self.commit(chain, next, &records.map(Arc::new), &texts)?;
             Ok(next.seq)
         })
@@ -196,7 +196,7 @@ impl Writer {
         chain: &mut Chain,
         next: Head,
         records: &[Arc<Record>],
-        texts: &[&[u8]],
+        texts: &[Text<'_>],
     ) -> Result<(), Failure> {
         self.store
             .append(records, texts)

@@ -16,7 +16,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::chain::{Hash, Head};
 use genie_core::journal::restore::{self, Row, restore};
 use genie_core::journal::steps::Effect;
-use genie_core::journal::{self, Entry, Journal, Record};
+use genie_core::journal::{self, Entry, Journal, Record, Text};
 use genie_core::runs::{self, Query, Runs, Summary};
 use genie_core::{Tenant, async_trait, outcome::Outcome};
 use tokio::sync::Notify;
@@ -377,7 +377,7 @@ impl Journal for Mount {
         self.opened
     }
 
-    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), journal::Error> {
+    fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), journal::Error> {
         let number = self.begin(Op::Append).map_err(journal::Error::Unwritable)?;
         if self.is_dead() {
             return Ok(());
@@ -387,7 +387,7 @@ impl Journal for Mount {
             assert_eq!(record.seq, kept.head().seq + 1, "a record is out of order");
             let Record { seq, prev_hash, hash, number, entry, .. } = &**record;
             let (seq, prev_hash, hash, number) = (*seq, *prev_hash, *hash, *number);
-            let body = String::from_utf8(text.to_vec()).unwrap();
+            let body = String::from_utf8(text.json.to_vec()).unwrap();
             let body = restore::Kept::Text(body);
             kept.rows.push((entry.run_id(), Row { seq, prev_hash, hash, number, body }));
             kept.note(seq, entry);

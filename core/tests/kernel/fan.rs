@@ -8,7 +8,7 @@ use genie_core::context::Request;
 use genie_core::gather::Gathered;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
-use genie_core::journal::{self, Journal, Record};
+use genie_core::journal::{self, Journal, Record, Text};
 use genie_core::kernel::Options;
 use genie_core::limits::Limits;
 use genie_core::{Agent, AgentError, AgentSpec, Ask, Failure, Gather, async_trait};
@@ -238,7 +238,7 @@ impl Journal for Forgetful {
         Head::EMPTY
     }
 
-    fn append(&self, records: &[Arc<Record>], _texts: &[&[u8]]) -> Result<(), journal::Error> {
+    fn append(&self, records: &[Arc<Record>], _texts: &[Text<'_>]) -> Result<(), journal::Error> {
         self.0.fetch_add(records.len(), Ordering::Relaxed);
         Ok(())
     }

@@ -8,7 +8,7 @@ use genie_core::blob::Blob;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
-use genie_core::journal::{self, Entry, Journal, Record};
+use genie_core::journal::{self, Entry, Journal, Record, Text};
 use genie_core::kernel::Options;
 use genie_core::limits::Limits;
 use genie_core::outcome::Outcome;
@@ -361,7 +361,7 @@ impl Journal for Disk {
         self.kept.head()
     }
 
-    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), journal::Error> {
+    fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), journal::Error> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(journal::Error::Unwritable("the disk is full".into()));
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Hash;
 
-use super::cipher::Place;
+use super::cipher::{Nonces, Place};
 use super::{Error, Sealer, Sealing};
 use crate::group::{Content, Group, Row};
 use crate::pool::on;
@@ -66,11 +66,13 @@ pub(crate) struct GroupSealer {
     chain: i64,
     keys: HashMap<Subject, Sealer>,
     runs: HashMap<RunId, Subject>,
+    nonces: Nonces,
 }
 
 impl GroupSealer {
     pub(crate) fn new(sealing: Option<Arc<Sealing>>, chain: i64) -> Self {
-        Self { sealing, chain, keys: HashMap::new(), runs: HashMap::new() }
+        let (keys, runs) = (HashMap::new(), HashMap::new());
+        Self { sealing, chain, keys, runs, nonces: Nonces::default() }
     }
 
     /// Takes note that keys were erased by another process.
@@ -113,15 +115,21 @@ impl GroupSealer {
                 self.runs.insert(change.run, subject);
             }
         }
+        if !self.knows(group) {
+            // Rare, and large: in a place of its own it is not moved with every group.
+            Box::pin(self.learn(&sealing, group)).await?;
+        }
         let mut sealed = Sealed::default();
+        sealed.rows.reserve_exact(group.rows.len());
         for row in &group.rows {
-            sealed.rows.push(self.row(&sealing, row).await?);
+            sealed.rows.push(self.row(row)?);
         }
         for content in &group.contents {
             let subject = (content.tenant.clone(), content.subject.clone());
-            let key = self.key(&sealing, &subject).await?;
+            let key = self.keys.get(&subject).ok_or_else(unknown)?;
             let place = Place::Blob { sha256: &content.sha256.0 };
-            let bytes = key.cipher.seal(&key.holder, place, &content.stored.content)?;
+            let text = &content.stored.content;
+            let bytes = key.cipher.seal_next(&mut self.nonces, &key.holder, place, text)?;
             sealed.contents.push(Some((bytes, key.id)));
         }
         let of_rows = sealed.rows.iter().flatten().map(|row| row.key_id);
@@ -135,24 +143,35 @@ impl GroupSealer {
         Ok(sealed)
     }
 
-    async fn row(&mut self, sealing: &Sealing, row: &Row) -> Result<Option<SealedRow>, Error> {
-        let Some(kind) = row.kind.clone() else { return Ok(None) };
-        let subject = self.subject(sealing, row.run).await?;
-        let (chain, seq) = (self.chain, rows::number(row.seq));
-        let key = self.key(sealing, &subject).await?;
-        let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
-        let sealed = key.cipher.seal(&key.holder, place, row.body.as_bytes())?;
-        let body_sha256 = Hash::of(row.body.as_bytes());
-        Ok(Some(SealedRow { kind, body_sha256, sealed, key_id: key.id }))
+    /// Asks the database for the subjects and the keys that are not remembered.
+    async fn learn(&mut self, sealing: &Sealing, group: &Group) -> Result<(), Error> {
+        for row in group.rows.iter().filter(|row| row.kind.is_some()) {
+            let subject = self.subject(sealing, row.run).await?;
+            self.key(sealing, &subject).await?;
+        }
+        for content in &group.contents {
+            self.key(sealing, &(content.tenant.clone(), content.subject.clone())).await?;
+        }
+        Ok(())
     }
 
-    async fn key(&mut self, sealing: &Sealing, subject: &Subject) -> Result<&Sealer, Error> {
+    fn row(&mut self, row: &Row) -> Result<Option<SealedRow>, Error> {
+        let Some(kind) = row.kind.clone() else { return Ok(None) };
+        let (chain, seq) = (self.chain, rows::number(row.seq));
+        let subject = self.runs.get(&row.run).ok_or_else(unknown)?;
+        let key = self.keys.get(subject).ok_or_else(unknown)?;
+        let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
+        let text = row.body.as_bytes();
+        let sealed = key.cipher.seal_next(&mut self.nonces, &key.holder, place, text)?;
+        Ok(Some(SealedRow { kind, body_sha256: row.sha256, sealed, key_id: key.id }))
+    }
+
+    async fn key(&mut self, sealing: &Sealing, subject: &Subject) -> Result<(), Error> {
         if !self.keys.contains_key(subject) {
             let sealer = sealing.sealer(&subject.0, &subject.1).await?;
             self.keys.insert(subject.clone(), sealer);
         }
-        let missing = || Error::Cipher("the key of a subject was not kept".to_owned());
-        self.keys.get(subject).ok_or_else(missing)
+        Ok(())
     }
 
     /// Whose run it is; of one that began in an earlier group or process, the database knows.
@@ -170,4 +189,8 @@ impl GroupSealer {
         self.runs.insert(run, subject.clone());
         Ok(subject)
     }
+}
+
+fn unknown() -> Error {
+    Error::Cipher("the key of a subject was not kept".to_owned())
 }

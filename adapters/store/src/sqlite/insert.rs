@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, query};
+use sqlx::Arguments as _;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{AssertSqlSafe, query, query_with};
 
 use crate::group::{Change, Content, Group, Link, Row};
 use crate::pool::Owner;
@@ -13,7 +14,8 @@ use crate::rows;
 use crate::sealing::group::{Sealed, SealedContent, SealedRow};
 use crate::sealing::json_of;
 
-pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
+/// What becomes of adding to the arguments of a statement.
+pub(super) type Added = Result<(), BoxDynError>;
 
 /// How many rows a statement may have. Measured with benches/journal.rs: beyond 256 it gets no
 /// faster.
@@ -24,26 +26,34 @@ const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 struct Batch {
     /// Largest first.
     texts: [(usize, Arc<str>); SIZES.len()],
+    /// Of each row.
+    parameters: usize,
 }
 
 impl Batch {
     fn new(before: &str, row: &str, after: &str) -> Self {
         let text = |rows: usize| format!("{before}{}{after}", vec![row; rows].join(",")).into();
-        Self { texts: SIZES.map(|rows| (rows, text(rows))) }
+        let parameters = row.matches('?').count();
+        Self { texts: SIZES.map(|rows| (rows, text(rows))), parameters }
     }
 
-    /// Runs the statements for all rows, each of which `bind` adds.
+    /// Runs the statements for all rows, each of which `add` adds to the arguments.
     async fn run<T>(
         &self,
         connection: &mut SqliteConnection,
         mut rows: &[T],
-        bind: impl Fn(Statement, &T) -> Statement,
+        add: impl Fn(&mut SqliteArguments, &T) -> Added,
     ) -> Result<(), sqlx::Error> {
         for (size, text) in &self.texts {
             while rows.len() >= *size {
                 let (chunk, rest) = rows.split_at(*size);
-                let statement = query(AssertSqlSafe(text.clone()));
-                chunk.iter().fold(statement, &bind).execute(&mut *connection).await?;
+                let mut arguments = SqliteArguments::default();
+                arguments.reserve(size * self.parameters, 0);
+                for row in chunk {
+                    add(&mut arguments, row).map_err(sqlx::Error::Encode)?;
+                }
+                let statement = query_with(AssertSqlSafe(text.clone()), arguments);
+                statement.execute(&mut *connection).await?;
                 rows = rest;
             }
         }
@@ -76,7 +86,7 @@ impl Default for Inserts {
                 " ON CONFLICT DO UPDATE SET label = excluded.label",
             ),
             records: Batch::new(
-                "INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
+                "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
                  sealed, key_id) VALUES ",
                 "(1,?,?,?,?,?,?,?,?,?)",
                 "",
@@ -114,44 +124,49 @@ impl Inserts {
         self.records.run(connection, &sealed.of_rows(&group.rows), record).await?;
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());
-        let bind = |statement, run: &&Change| start(change(statement, run, owner), run);
-        self.starts.run(connection, &starts, bind).await?;
-        let bind = |statement, run: &&Change| change(statement, run, owner);
-        self.changes.run(connection, &changes, bind).await?;
+        self.starts.run(connection, &starts, |to, run| start(to, run, owner)).await?;
+        self.changes.run(connection, &changes, |to, run| change(to, run, owner)).await?;
         decided(connection, group).await
     }
 }
 
 pub(super) fn content(
-    statement: Statement,
+    to: &mut SqliteArguments,
     (content, sealed): &(&Content, Option<&SealedContent>),
-) -> Statement {
+) -> Added {
     let bytes = &content.stored.content;
-    let statement = statement.bind(content.tenant.clone()).bind(content.subject.clone());
-    let statement = statement.bind(&content.sha256.0[..]).bind(rows::number(bytes.len() as u64));
+    to.add(content.tenant.clone())?;
+    to.add(content.subject.clone())?;
+    to.add(&content.sha256.0[..])?;
+    to.add(rows::number(bytes.len() as u64))?;
     let clear: &[u8] = if sealed.is_some() { &[] } else { bytes };
-    let statement = statement.bind(clear);
-    statement.bind(sealed.map(|(sealed, _)| &sealed[..])).bind(sealed.map(|(_, key)| *key))
+    to.add(clear)?;
+    to.add(sealed.map(|(sealed, _)| &sealed[..]))?;
+    to.add(sealed.map(|(_, key)| *key))
 }
 
-pub(super) fn link(statement: Statement, link: &Link) -> Statement {
-    statement.bind(&link.run.0.as_bytes()[..]).bind(&link.sha256.0[..]).bind(link.label.clone())
+pub(super) fn link(to: &mut SqliteArguments, link: &Link) -> Added {
+    to.add(&link.run.0.as_bytes()[..])?;
+    to.add(&link.sha256.0[..])?;
+    to.add(link.label.clone())
 }
 
 pub(super) fn record(
-    statement: Statement,
+    to: &mut SqliteArguments,
     (row, sealed): &(&Row, Option<&SealedRow>),
-) -> Statement {
-    let statement = statement.bind(rows::number(row.seq)).bind(&row.run.0.as_bytes()[..]);
-    let statement = statement.bind(rows::number(row.number)).bind(&row.hash.0[..]);
-    let statement = match sealed {
-        Some(_) => statement.bind(""),
-        None => statement.bind(row.body.clone()),
-    };
-    let statement = statement.bind(sealed.map(|sealed| sealed.kind.clone()));
-    let statement = statement.bind(sealed.map(|sealed| &sealed.body_sha256.0[..]));
-    let statement = statement.bind(sealed.map(|sealed| &sealed.sealed[..]));
-    statement.bind(sealed.map(|sealed| sealed.key_id))
+) -> Added {
+    to.add(rows::number(row.seq))?;
+    to.add(&row.run.0.as_bytes()[..])?;
+    to.add(rows::number(row.number))?;
+    to.add(&row.hash.0[..])?;
+    match sealed {
+        Some(_) => to.add("")?,
+        None => to.add(row.body.clone())?,
+    }
+    to.add(sealed.map(|sealed| sealed.kind.clone()))?;
+    to.add(sealed.map(|sealed| &sealed.body_sha256.0[..]))?;
+    to.add(sealed.map(|sealed| &sealed.sealed[..]))?;
+    to.add(sealed.map(|sealed| sealed.key_id))
 }
 
 /// Whether none of the keys was erased since the group was sealed with them. The transaction is the
@@ -169,17 +184,23 @@ pub(super) async fn has_keys(
     Ok(live == rows::number(keys.len() as u64))
 }
 
-pub(super) fn change(statement: Statement, change: &Change, owner: Owner) -> Statement {
+pub(super) fn change(to: &mut SqliteArguments, change: &Change, owner: Owner) -> Added {
     let owner = change.owned.then_some(owner);
-    let statement = statement.bind(&change.run.0.as_bytes()[..]).bind(change.status);
-    let statement = statement.bind(change.wake_at).bind(change.ended_at);
-    statement.bind(owner.map(|owner| owner.chain)).bind(owner.map(|owner| owner.epoch))
+    to.add(&change.run.0.as_bytes()[..])?;
+    to.add(change.status)?;
+    to.add(change.wake_at)?;
+    to.add(change.ended_at)?;
+    to.add(owner.map(|owner| owner.chain))?;
+    to.add(owner.map(|owner| owner.epoch))
 }
 
-pub(super) fn start(statement: Statement, change: &Change) -> Statement {
-    let Some(started) = &change.started else { return statement };
-    let statement = statement.bind(started.tenant.clone()).bind(started.subject.clone());
-    statement.bind(started.agent.clone()).bind(started.at)
+pub(super) fn start(to: &mut SqliteArguments, run: &Change, owner: Owner) -> Added {
+    change(to, run, owner)?;
+    let Some(started) = &run.started else { return Ok(()) };
+    to.add(started.tenant.clone())?;
+    to.add(started.subject.clone())?;
+    to.add(started.agent.clone())?;
+    to.add(started.at)
 }
 
 /// Makes runs due whose approvals were decided before they were parked.

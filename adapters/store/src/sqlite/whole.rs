@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, query};
+use sqlx::Arguments as _;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{AssertSqlSafe, query, query_with};
 
-use super::insert::{Statement, change, content, link, record, start};
+use super::insert::{Added, change, content, link, record, start};
 use crate::group::{Change, Group};
 use crate::pool::Owner;
 use crate::rows;
@@ -39,6 +41,8 @@ pub(super) struct Whole {
     records: usize,
     /// Whether there is room for more than records.
     more: bool,
+    /// Of each of the texts.
+    parameters: usize,
     /// One for each of [`Bounds`].
     texts: [Arc<str>; 4],
 }
@@ -130,14 +134,15 @@ impl Whole {
         let text = format!(
             "UPDATE chains SET head_seq = ?, head_hash = ? \
              WHERE id = ? AND epoch = ? AND head_seq = ?; \
-             INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
+             INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
              sealed, key_id) \
              SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
              FROM {rows} WHERE column1 IS NOT NULL; {more_text}"
         );
-        Self { records, more, texts: Bounds::ALL.map(|bounds| bounds.around(&text)) }
+        let parameters = text.matches('?').count();
+        Self { records, more, parameters, texts: Bounds::ALL.map(|bounds| bounds.around(&text)) }
     }
 
     /// Writes the group into the transaction that it begins, commits or is within; if it cannot,
@@ -150,7 +155,9 @@ impl Whole {
         bounds: Bounds,
     ) -> Result<(), sqlx::Error> {
         let text = self.texts[bounds.place()].clone();
-        let done = self.bind(text, owner, (group, sealed)).fetch_one(&mut *connection).await;
+        let arguments = self.arguments(owner, (group, sealed)).map_err(sqlx::Error::Encode)?;
+        let statement = query_with(AssertSqlSafe(text), arguments);
+        let done = statement.fetch_one(&mut *connection).await;
         if done.is_err() {
             // Fails if the transaction has not begun, or was taken back already.
             let _ = query("ROLLBACK").execute(&mut *connection).await;
@@ -158,39 +165,50 @@ impl Whole {
         done.map(drop)
     }
 
-    fn bind(&self, text: Arc<str>, owner: Owner, (group, sealed): (&Group, &Sealed)) -> Statement {
+    fn arguments(
+        &self,
+        owner: Owner,
+        (group, sealed): (&Group, &Sealed),
+    ) -> Result<SqliteArguments, BoxDynError> {
         let Group { before, after, .. } = group;
-        let statement = query(AssertSqlSafe(text));
-        let statement = statement.bind(rows::number(after.seq)).bind(&after.hash.0[..]);
-        let statement =
-            statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(before.seq));
-        let statement = statement.bind(owner.chain).bind(owner.epoch).bind(rows::number(after.seq));
-        let statement = statement.bind(json_of(&sealed.keys));
-        let records = sealed.of_rows(&group.rows);
-        let statement = fill(statement, &records, (self.records, OF_RECORD), record);
+        let mut to = SqliteArguments::default();
+        to.reserve(self.parameters, 0);
+        to.add(rows::number(after.seq))?;
+        to.add(&after.hash.0[..])?;
+        to.add(owner.chain)?;
+        to.add(owner.epoch)?;
+        to.add(rows::number(before.seq))?;
+        to.add(owner.chain)?;
+        to.add(owner.epoch)?;
+        to.add(rows::number(after.seq))?;
+        to.add(json_of(&sealed.keys))?;
+        fill(&mut to, &sealed.of_rows(&group.rows), (self.records, OF_RECORD), record)?;
         if !self.more {
-            return statement;
+            return Ok(to);
         }
         let contents = sealed.of_contents(&group.contents);
-        let statement = fill(statement, &contents, (CONTENTS, OF_CONTENT), content);
-        let statement = fill(statement, &group.links, (CONTENTS, OF_LINK), link);
+        fill(&mut to, &contents, (CONTENTS, OF_CONTENT), content)?;
+        fill(&mut to, &group.links, (CONTENTS, OF_LINK), link)?;
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());
-        let bind = |statement, run: &&Change| start(change(statement, run, owner), run);
-        let statement = fill(statement, &starts, (RUNS, OF_START), bind);
-        let bind = |statement, run: &&Change| change(statement, run, owner);
-        fill(statement, &changes, (RUNS, OF_CHANGE), bind)
+        fill(&mut to, &starts, (RUNS, OF_START), |to, run| start(to, run, owner))?;
+        fill(&mut to, &changes, (RUNS, OF_CHANGE), |to, run| change(to, run, owner))?;
+        Ok(to)
     }
 }
 
-/// Binds the rows that there are, and null for the others.
+/// Adds the rows that there are, and null for the others.
 fn fill<T>(
-    statement: Statement,
+    to: &mut SqliteArguments,
     there: &[T],
     (rows, parameters): (usize, usize),
-    bind: impl Fn(Statement, &T) -> Statement,
-) -> Statement {
-    let statement = there.iter().fold(statement, bind);
-    let empty = rows.saturating_sub(there.len()) * parameters;
-    (0..empty).fold(statement, |statement, _| statement.bind(None::<i64>))
+    add: impl Fn(&mut SqliteArguments, &T) -> Added,
+) -> Added {
+    for row in there {
+        add(to, row)?;
+    }
+    for _ in 0..rows.saturating_sub(there.len()) * parameters {
+        to.add(None::<i64>)?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use genie_core::ids::{MessageId, RunId};
 use genie_core::journal::chain::{Hash, Head, seal};
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::journal::restore::{Kept, Row, restore};
-use genie_core::journal::{Entry, Error, Journal, Record};
+use genie_core::journal::{Entry, Error, Journal, Record, Text};
 use genie_core::outcome::Outcome;
 use genie_core::runs::MemoryRuns;
 use uuid::Uuid;
@@ -56,7 +56,7 @@ impl Scribe {
         body: String,
     ) -> Result<u64, Error> {
         let (record, text) = self.seal(run, body);
-        journal.append(std::slice::from_ref(&record), &[text.as_bytes()])?;
+        journal.append(std::slice::from_ref(&record), &[Text::of(text.as_bytes())])?;
         self.head = Head { seq: record.seq, hash: record.hash };
         self.numbers.insert(run, record.number);
         Ok(record.seq)
@@ -76,7 +76,7 @@ impl Scribe {
             sealed.push((record, text));
         }
         let records: Vec<Arc<Record>> = sealed.iter().map(|(record, _)| record.clone()).collect();
-        let texts: Vec<&[u8]> = sealed.iter().map(|(_, text)| text.as_bytes()).collect();
+        let texts: Vec<_> = sealed.iter().map(|(_, text)| Text::of(text.as_bytes())).collect();
         journal.append(&records, &texts).unwrap();
         sealed.into_iter().map(|(record, text)| (record.hash, text)).collect()
     }

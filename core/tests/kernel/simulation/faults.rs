@@ -8,7 +8,7 @@ use genie_core::async_trait;
 use genie_core::ids::RunId;
 use genie_core::journal::chain::Head;
 use genie_core::journal::memory::MemoryJournal;
-use genie_core::journal::{Error, Journal, Record};
+use genie_core::journal::{Error, Journal, Record, Text};
 
 use super::Dice;
 use crate::millis;
@@ -48,7 +48,7 @@ impl Journal for Faulty {
         self.kept.head()
     }
 
-    fn append(&self, records: &[Arc<Record>], texts: &[&[u8]]) -> Result<(), Error> {
+    fn append(&self, records: &[Arc<Record>], texts: &[Text<'_>]) -> Result<(), Error> {
         let number = self.appends.fetch_add(1, Ordering::Relaxed);
         if self.refused.contains(&number) && !self.mended.load(Ordering::Relaxed) {
             return Err(Error::Unwritable("the dice said so".into()));

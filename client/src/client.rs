@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::error::{Error, Problem, told};
 use crate::pace::{self, ATTEMPTS_MAX, TWIN_ATTEMPTS_MAX};
+use crate::upload::{Upload, unread};
 
 /// Longest time to get a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -83,12 +84,19 @@ pub(crate) enum Again {
     Unsafe,
 }
 
+/// What a request carries.
+enum Content {
+    Nothing,
+    Json(Vec<u8>),
+    File(Upload),
+}
+
 /// A request.
 pub(crate) struct Request<'a> {
     method: Method,
     path: &'a [&'a str],
     query: Vec<(&'a str, String)>,
-    body: Option<Vec<u8>>,
+    content: Content,
     accept: &'static str,
     headers: HeaderMap,
     again: Again,
@@ -101,7 +109,7 @@ impl<'a> Request<'a> {
             method: Method::GET,
             path,
             query: Vec::new(),
-            body: None,
+            content: Content::Nothing,
             accept: JSON,
             headers: HeaderMap::new(),
             again: Again::Safe,
@@ -110,8 +118,14 @@ impl<'a> Request<'a> {
 
     /// Changes something.
     pub(crate) fn post(path: &'a [&'a str], body: Option<&serde_json::Value>) -> Self {
-        let body = body.map(|body| body.to_string().into_bytes());
-        Self { method: Method::POST, body, again: Again::Unsafe, ..Self::get(path) }
+        let content = body.map(|body| Content::Json(body.to_string().into_bytes()));
+        let content = content.unwrap_or(Content::Nothing);
+        Self { method: Method::POST, content, again: Again::Unsafe, ..Self::get(path) }
+    }
+
+    /// Sends a file.
+    pub(crate) fn send(path: &'a [&'a str], upload: Upload) -> Self {
+        Self { content: Content::File(upload), ..Self::post(path, None) }
     }
 
     /// Removes something, which a second time changes nothing.
@@ -144,6 +158,11 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Whether what it carries is used up.
+    fn is_spent(&self) -> bool {
+        matches!(&self.content, Content::File(upload) if upload.is_spent())
+    }
+
     /// Carries a fresh key, so that the server does it once however often it is sent.
     pub(crate) fn keyed(mut self, ids: &dyn Ids) -> Self {
         let key = format!("{:016x}{:016x}", ids.random(), ids.random());
@@ -158,6 +177,8 @@ enum Missed {
     Connect(String),
     /// Nobody knows whether the request arrived.
     Broken(String),
+    /// What was to be sent cannot be read.
+    Unread(std::io::Error),
 }
 
 impl Client {
@@ -191,12 +212,12 @@ impl Client {
     /// As [`Self::send`]; `attempts` is how often it was sent, answered or not.
     pub(crate) async fn send_counting(
         &self,
-        request: Request<'_>,
+        mut request: Request<'_>,
         attempts: &mut u32,
     ) -> Result<Response, Error> {
         for attempt in 1..=TWIN_ATTEMPTS_MAX {
             *attempts = attempt;
-            let (failed, asked, most) = match self.attempt(&request).await {
+            let (failed, asked, most) = match self.attempt(&mut request).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) => {
                     let problem = problem(response).await;
@@ -212,12 +233,14 @@ impl Client {
                     let (problem, again) = match missed {
                         Missed::Connect(problem) => (problem, true),
                         Missed::Broken(problem) => (problem, request.again == Again::Safe),
+                        Missed::Unread(error) => return Err(Error::Upload(error)),
                     };
                     let most = if again { ATTEMPTS_MAX } else { 0 };
                     (Error::Unreachable { attempts: attempt, problem }, None, most)
                 }
             };
-            let wait = pace::wait(attempt, asked, &*self.ids).filter(|_| attempt < most);
+            let wait = pace::wait(attempt, asked, &*self.ids)
+                .filter(|_| attempt < most && !request.is_spent());
             let Some(wait) = wait else { return Err(failed) };
             tokio::time::sleep(wait).await;
         }
@@ -225,7 +248,7 @@ impl Client {
         Err(Error::Unreachable { attempts: TWIN_ATTEMPTS_MAX, problem })
     }
 
-    async fn attempt(&self, request: &Request<'_>) -> Result<Response, Missed> {
+    async fn attempt(&self, request: &mut Request<'_>) -> Result<Response, Missed> {
         let url = self.address.of(request.path, &request.query);
         let mut builder = self
             .http
@@ -233,13 +256,23 @@ impl Client {
             .headers(request.headers.clone())
             .header(AUTHORIZATION, self.token.clone())
             .header(ACCEPT, request.accept);
-        if let Some(body) = &request.body {
-            builder = builder.header(CONTENT_TYPE, JSON).body(body.clone());
+        match &mut request.content {
+            Content::Nothing => {}
+            Content::Json(text) => {
+                builder = builder.header(CONTENT_TYPE, JSON).body(text.clone());
+            }
+            Content::File(upload) => {
+                let (kind, body) = upload.open(&*self.ids).await.map_err(Missed::Unread)?;
+                builder = builder.header(CONTENT_TYPE, kind).body(body);
+            }
         }
         match tokio::time::timeout(ANSWER_WAIT, builder.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(Missed::Connect(told(error))),
-            Ok(Err(error)) => Err(Missed::Broken(told(error))),
+            Ok(Err(error)) => Err(match unread(&error) {
+                Some(unread) => Missed::Unread(unread),
+                None => Missed::Broken(told(error)),
+            }),
             Err(_) => Err(Missed::Broken(format!("nothing came within {ANSWER_WAIT:?}"))),
         }
     }

@@ -29,6 +29,9 @@ pub enum Error {
     /// The token has characters that no header can carry.
     #[error("the token is not one line of visible characters")]
     Token,
+    /// The file that was to be sent cannot be read; of it nothing counts as sent.
+    #[error("cannot read what is to be sent: {0}")]
+    Upload(#[source] std::io::Error),
     /// The system does not give what connections need.
     #[error("cannot set up connections: {0}")]
     Setup(#[source] reqwest::Error),

@@ -30,6 +30,7 @@ mod approvals;
 mod ask;
 mod audit;
 mod client;
+mod documents;
 mod error;
 mod events;
 mod everything;
@@ -41,6 +42,7 @@ mod page;
 mod policies;
 mod runs;
 mod tools;
+mod upload;
 #[cfg(test)]
 mod wire_tests;
 
@@ -49,6 +51,7 @@ pub use approvals::{Approvals, Decision};
 pub use ask::{Answered, Halt, Question, Receipt, Statement, Usage, Waiting};
 pub use audit::Verification;
 pub use client::{Client, Token};
+pub use documents::{Contents, Document, Reject};
 pub use error::{Error, FieldError, Problem};
 pub use events::{Event, Events};
 pub use everything::Everything;
@@ -57,3 +60,4 @@ pub use page::Page;
 pub use policies::{Asker, Evaluation, Imagined, Policies, Policy};
 pub use runs::{Run, Runs};
 pub use tools::{Called, Tool, ToolAnswer, ToolCall};
+pub use upload::Upload;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use genie_core::ids::{RunId, SeededIds};
 use serde_json::json;
 
-use crate::{Client, Error, Halt, Question, Token, ToolCall, Wanted};
+use crate::{Client, Error, Halt, Question, Token, ToolCall, Upload, Wanted};
 
 const RUN: &str = "01a1fc80-4db8-792d-8843-7f61e5d9b35c";
 
@@ -140,4 +140,72 @@ async fn a_stream_that_breaks_goes_on_behind_its_last_event() {
     let behind: Vec<_> = asked.iter().map(|request| header(request, "last-event-id")).collect();
     assert_eq!(behind, [None, Some("7"), Some("9"), Some("9")]);
     assert!(asked[1].starts_with(&format!("GET /v1/runs/{RUN}/events ")), "{}", asked[1]);
+}
+
+fn document(status: &str) -> String {
+    let body = json!({ "id": RUN, "subject": "asha", "sha256": "0".repeat(64), "bytes": 3,
+                       "created_at": "2026-08-03T00:00:00Z",
+                       "statement": { "layout": "plain", "currency": "INR", "rows": 1,
+                                      "rejected": 0, "rejects": [] } });
+    answer(status, "", &body.to_string())
+}
+
+#[tokio::test]
+async fn a_file_is_sent_again_if_it_was_refused_for_now_and_a_reader_is_not() {
+    let busy = || answer("503 Busy", "retry-after: 0\r\n", r#"{"code":"busy","detail":"d"}"#);
+    let home = std::env::temp_dir().join(format!("genie-upload-{}", std::process::id()));
+    std::fs::write(&home, "a,b").unwrap();
+    let (address, served) = serve(vec![busy(), document("201 Created")]);
+    let upload = || Upload::of_file(&home).with_content_type("text/csv");
+    let sent = client(&address).send_document(upload()).await.unwrap();
+    assert_eq!((&*sent.subject, sent.statement.rows), ("asha", 1));
+    for asked in served.join().unwrap() {
+        assert_eq!(header(&asked, "content-type"), Some("text/csv"), "{asked}");
+        assert!(asked.starts_with("POST /v1/documents ") && asked.ends_with("\r\n\r\na,b"));
+    }
+    // It may have been taken, and would then be there twice.
+    let (address, served) = serve(vec![String::new()]);
+    let error = client(&address).send_document(upload()).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { attempts: 1, .. }), "{error}");
+    assert_eq!(served.join().unwrap().len(), 1);
+    std::fs::remove_file(&home).unwrap();
+
+    let (address, served) = serve(vec![busy()]);
+    let upload = Upload::of_reader(&b"a,b"[..]).with_bytes(3);
+    let error = client(&address).send_document(upload).await.unwrap_err();
+    assert_eq!(error.code(), Some("busy"));
+    assert_eq!(served.join().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_makes_it_a_form_and_cannot_end_its_own_line() {
+    let (address, served) = serve(vec![document("201 Created")]);
+    let upload = Upload::of_reader(&b"a,b"[..]).with_bytes(3).with_name("a\"b\r\nc.csv");
+    client(&address).send_document(upload.with_content_type("text/csv")).await.unwrap();
+    let asked = served.join().unwrap().pop().unwrap();
+    let kind = header(&asked, "content-type").unwrap();
+    let boundary = kind.strip_prefix("multipart/form-data; boundary=").unwrap();
+    let expected = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"a%22b%0D%0Ac.csv\"\r\nContent-Type: text/csv\r\n\r\na,b\r\n--{boundary}--\r\n"
+    );
+    assert_eq!(asked.split_once("\r\n\r\n").unwrap().1, expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_not_as_long_as_was_said_is_the_callers_to_mend() {
+    let short = || Upload::of_reader(&b"a,b"[..]);
+    for (upload, problem) in [
+        (Upload::of_file("/nowhere/at/all"), "No such file"),
+        (short().with_content_type("text/csv\r\nx: y"), "content type"),
+        (short().with_bytes(4), "ends before"),
+        (short().with_bytes(2), "more of it"),
+    ] {
+        // It may come to a connection, and to no request.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let error = client(&address).send_document(upload).await.unwrap_err();
+        let is_told = matches!(error, Error::Upload(_)) && error.to_string().contains(problem);
+        assert!(is_told, "{problem}: {error:?}");
+    }
 }

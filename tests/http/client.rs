@@ -19,7 +19,7 @@ use super::serving::{Place, STATEMENT, Serving, bundled};
 use crate::program::genie_in;
 
 /// A client of this server; the seed tells clients apart.
-fn client(server: &Serving, key: &str, seed: u64) -> Client {
+pub(super) fn client(server: &Serving, key: &str, seed: u64) -> Client {
     let address = format!("http://{}", server.address());
     Client::new(&address, &Token::new(key), Arc::new(SeededIds::new(seed))).unwrap()
 }

@@ -3,10 +3,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::process::Command;
+use std::task::{Context, Poll};
 
+use genie_client::{Error, Halt, Question, Upload};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
+use super::client::client;
 use super::serving::{Place, STATEMENT, Serving};
 
 const KIB: usize = 1_024;
@@ -161,4 +166,91 @@ fn a_form_with_one_file_is_as_good_as_the_file() {
     let (status, problem) =
         curl(&server, &["--header", "content-encoding: gzip", "--data-binary", "x"]);
     assert_eq!(status, 415, "{problem}");
+}
+
+/// The statement with more rows, which come one by one: nobody holds it whole.
+struct Growing {
+    part: &'static [u8],
+    rows: usize,
+}
+
+fn growing(rows: usize) -> Growing {
+    Growing { part: STATEMENT.as_bytes(), rows }
+}
+
+impl AsyncRead for Growing {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        if this.part.is_empty() && this.rows > 0 {
+            (this.part, this.rows) = (ROW.as_bytes(), this.rows - 1);
+        }
+        let (now, later) = this.part.split_at(this.part.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        this.part = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+const ROW: &str = "2026-08-03,Swiggy,450.00,\n";
+
+#[tokio::test]
+async fn the_typed_client_sends_files_and_readers_and_asks_about_them() {
+    let place = Place::new();
+    let server = place.start();
+    let client = client(&server, server.key(), 1);
+    let file = place.write("statement.csv", STATEMENT);
+    let bare = client.send_document(Upload::of_file(&file)).await.unwrap();
+    assert_eq!((bare.bytes, bare.statement.rows), (STATEMENT.len() as u64, 3));
+    let named = Upload::of_file(&file).with_name("my statement.csv").with_content_type("text/csv");
+    let named = client.send_document(named).await.unwrap();
+    assert_eq!((named.sha256, &named.statement), (bare.sha256, &bare.statement));
+    assert_ne!(named.id, bare.id);
+    let question = Question::of_document("How much did I spend?", bare.id);
+    let Halt::Answered(answered) = client.ask(&question).await.unwrap() else { panic!("waits") };
+    assert_eq!(answered.fields["answer"], "You spent ₹1,400.00, in 2 payments.");
+
+    // Of unknown length, of one that is said, and in a form.
+    let rows = 20_000;
+    let bytes = (STATEMENT.len() + rows * ROW.len()) as u64;
+    for upload in [
+        Upload::of_reader(growing(rows)),
+        Upload::of_reader(growing(rows)).with_bytes(bytes),
+        Upload::of_reader(growing(rows)).with_name("many.csv"),
+    ] {
+        let sent = client.send_document(upload).await.unwrap();
+        assert_eq!((sent.bytes, sent.statement.rows), (bytes, rows as u64 + 3));
+    }
+}
+
+#[tokio::test]
+async fn the_typed_client_is_told_why_a_file_is_not_taken() {
+    let place = Place::new();
+    let server = place.start_with("[http]\nbody_bytes_max = 1_048_576\n");
+    let client = client(&server, server.key(), 1);
+    let image = place.write("image.csv", "\u{1}\u{2}GIF8 is at the wrong place\0");
+    let rejected = place.write("bad.csv", &format!("{STATEMENT}2026-13-01,Swiggy,450.00,\n"));
+    let error = client.send_document(Upload::of_file(&image)).await.unwrap_err();
+    assert_eq!(error.code(), Some("unsupported_media_type"), "{error}");
+    let sent = client.send_document(Upload::of_file(&rejected)).await.unwrap();
+    assert_eq!((sent.statement.rejected, sent.statement.rejects[0].line), (1, 5));
+    // Its length alone says so, or its first bytes, before much of it has come: however fast the
+    // rest would be sent, the answer is heard.
+    for _ in 0..10 {
+        let large = Upload::of_reader(growing(MIB)).with_bytes(100 * MIB as u64);
+        let error = client.send_document(large).await.unwrap_err();
+        assert_eq!(error.code(), Some("too_large"), "{error}");
+        let garbage = Upload::of_reader(tokio::io::repeat(7).take(MIB as u64));
+        let error = client.send_document(garbage).await.unwrap_err();
+        assert_eq!(error.code(), Some("unsupported_media_type"), "{error}");
+    }
+    // What fails in the middle leaves nothing behind.
+    let short = Upload::of_reader(growing(1_000)).with_bytes(MIB as u64 - 1);
+    let error = client.send_document(short).await.unwrap_err();
+    assert!(matches!(error, Error::Upload(_)), "{error}");
+    let listed = server.get("/v1/documents", server.key()).json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
 }

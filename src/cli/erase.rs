@@ -39,10 +39,11 @@ pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         opened.erase(&tenant, subject).await.map_err(|error| refused(&error).into())
     })?;
     if args.json {
-        let Erased { keys, records, blobs, approvals, accounts, in_log } = erased;
+        let Erased { keys, records, blobs, approvals, accounts, api_keys, in_log } = erased;
         stdout::write_json(&json!({
             "tenant": tenant, "subject": subject, "keys": keys, "records": records,
-            "blobs": blobs, "approvals": approvals, "accounts": accounts, "in_log": in_log,
+            "blobs": blobs, "approvals": approvals, "accounts": accounts, "api_keys": api_keys,
+            "in_log": in_log,
         }))?;
     } else {
         stdout::write(as_text(subject, erased).as_bytes())?;
@@ -57,18 +58,19 @@ pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn as_text(subject: &str, erased: Erased) -> String {
-    let Erased { keys, records, blobs, approvals, accounts, .. } = erased;
-    if keys + records + blobs + approvals + accounts == 0 {
+    let Erased { keys, records, blobs, approvals, accounts, api_keys, .. } = erased;
+    if keys + records + blobs + approvals + accounts + api_keys == 0 {
         return format!("nothing was left to erase of {subject}\n");
     }
     let counted = |count: u64, noun| words::counted(usize::try_from(count).unwrap_or(0), noun);
     format!(
-        "erased {subject}: {}, {}, {}, {}; hashes, times and counts stay, and `genie audit verify` \
-         still checks them\n",
+        "erased {subject}: {}, {}, {}, {}, {}; hashes, times and counts stay, and `genie audit \
+         verify` still checks them\n",
         counted(records, "record"),
         counted(blobs, "blob"),
         counted(approvals, "approval"),
         counted(accounts, "account"),
+        counted(api_keys, "API key"),
     )
 }
 

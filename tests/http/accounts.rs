@@ -12,6 +12,7 @@ use crate::program::{command_in, genie_in};
 
 const EMAIL: &str = "asha@example.com";
 const PASSWORD: &str = "correct horse battery staple";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `genie admin user`, with a password on its standard input if one is given.
 fn admin_user(data: &Path, arguments: &[&str], password: &str) -> (i32, String) {
@@ -159,6 +160,45 @@ fn who_is_erased_is_signed_out_and_has_no_address_on_the_disk() {
     let again = register(&server);
     assert_eq!(again.status, 201, "{}", again.body);
     assert_ne!(text(&again.json()["user"], "id"), subject);
+}
+
+#[test]
+fn who_has_only_a_key_is_erased_and_comes_in_no_more() {
+    let place = Place::new();
+    let server = place.start();
+    let asha = server.make_key(server.key(), "asha", &["user"]);
+    let made = server.post("/v1/auth/tokens", &asha, json!({ "name": "Asha's watch" })).json();
+    let ravi = server.make_key(server.key(), "ravi", &["user"]);
+    let asked = Request {
+        line: "POST /v1/ask",
+        key: &asha,
+        headers: &[("idempotency-key", "rent-of-asha")],
+        body: question(),
+    };
+    assert_eq!(server.ask(&asked).status, 200);
+
+    let erased = command_in(&place.data(), &["erase", "asha", "--yes", "--json"]).output();
+    let erased: Value = serde_json::from_slice(&erased.unwrap().stdout).unwrap();
+    assert_eq!((&erased["accounts"], &erased["api_keys"]), (&json!(0), &json!(2)), "{erased}");
+    // What this server has read of a key it believes for a second.
+    let began = Instant::now();
+    for key in [&*asha, text(&made, "key")] {
+        while server.get("/v1/auth/me", key).status != 401 {
+            assert!(began.elapsed() < PATIENCE, "a key still lets somebody in");
+        }
+        assert_eq!(server.post("/v1/ask", key, question()).code(), "invalid_key");
+    }
+    assert_eq!(server.get("/v1/auth/me", &ravi).status, 200);
+    let listed = server.get("/v1/auth/tokens", server.key()).json();
+    assert!(!listed.to_string().contains("asha"), "{listed}");
+    for entry in std::fs::read_dir(place.data()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        for word in ["rent-of-asha", "Asha's watch"] {
+            let found = bytes.windows(word.len()).any(|part| part == word.as_bytes());
+            assert!(!found, "`{word}` is in {}", path.display());
+        }
+    }
 }
 
 #[test]

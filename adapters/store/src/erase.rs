@@ -36,8 +36,10 @@ pub struct Erased {
     pub blobs: u64,
     /// Approvals.
     pub approvals: u64,
-    /// Accounts, with their sessions and keys.
+    /// Accounts, with their sessions.
     pub accounts: u64,
+    /// Keys that let the subject in, with their budgets.
+    pub api_keys: u64,
     /// Whether the write-ahead log of a SQLite file may still hold the wrapped key, since a process
     /// kept reading in it. Erasing once more, when that is done, empties it.
     pub in_log: bool,
@@ -92,7 +94,9 @@ const UNFINISHED: &str = "SELECT run_id, COUNT(*) OVER () FROM runs \
 const KNOWN: &str = "SELECT (SELECT COUNT(*) FROM runs WHERE tenant = $1 AND subject = $2) \
                      + (SELECT COUNT(*) FROM blobs WHERE tenant = $1 AND subject = $2) \
                      + (SELECT COUNT(*) FROM documents WHERE tenant = $1 AND subject = $2) \
+                     + (SELECT COUNT(*) FROM attempts WHERE tenant = $1 AND subject = $2) \
                      + (SELECT COUNT(*) FROM subject_keys WHERE tenant = $1 AND subject = $2)";
+const API_KEYS: &str = "(SELECT id FROM api_keys WHERE tenant = $1 AND subject = $2)";
 const OF_SUBJECT: &str = "(SELECT run_id FROM runs WHERE tenant = $1 AND subject = $2)";
 
 impl Opened {
@@ -169,7 +173,9 @@ async fn destroy(pools: &Pools, tenant: &str, subject: &str) -> Result<Erased, E
     erasing.lock().await?;
     erasing.refuse_unfinished().await?;
     erasing.delete_account().await?;
+    erasing.delete_api_keys().await?;
     erasing.refuse_unknown().await?;
+    erasing.delete_attempts().await?;
     erasing.count_sealed().await?;
     erasing.empty_records().await?;
     erasing.empty_approvals().await?;
@@ -230,15 +236,16 @@ impl Erasing<'_> {
     }
 
     async fn refuse_unknown(&mut self) -> Result<(), EraseError> {
-        if self.erased.accounts > 0 || self.number(KNOWN).await? > 0 {
+        let came_in = self.erased.accounts + self.erased.api_keys;
+        if came_in > 0 || self.number(KNOWN).await? > 0 {
             return Ok(());
         }
         let (tenant, subject) = (self.tenant.to_owned(), self.subject.to_owned());
         Err(EraseError::Unknown { tenant, subject })
     }
 
-    /// Deletes the account whose holder the subject is, which has the account's id, and whatever
-    /// lets them in. Keys that they have made for others are worth nothing without it.
+    /// Deletes the account whose holder the subject is, which has the account's id, and its
+    /// sessions.
     async fn delete_account(&mut self) -> Result<(), sqlx::Error> {
         let id = Uuid::try_parse(self.subject).ok().filter(|id| id.to_string() == self.subject);
         let Some(id) = id else { return Ok(()) };
@@ -252,10 +259,23 @@ impl Erasing<'_> {
                 query.execute(connection).await.map(|done| done.rows_affected())
             })?;
         }
-        if self.erased.accounts > 0 {
-            self.change("DELETE FROM api_keys WHERE tenant = $1 AND subject = $2").await?;
-        }
         Ok(())
+    }
+
+    /// Deletes the keys that let the subject in, whoever made them, with what they may spend: none
+    /// of their runs goes on. Keys that were made with them, for whomever, are worth nothing
+    /// without them, and so may lose what they have reserved of these budgets.
+    async fn delete_api_keys(&mut self) -> Result<(), sqlx::Error> {
+        self.change(&format!("DELETE FROM charges WHERE budget IN {API_KEYS}")).await?;
+        self.change(&format!("DELETE FROM budgets WHERE id IN {API_KEYS}")).await?;
+        let keys = "DELETE FROM api_keys WHERE tenant = $1 AND subject = $2";
+        self.erased.api_keys = self.change(keys).await?;
+        Ok(())
+    }
+
+    /// Forgets which requests the subject has sent: their own texts tell them apart.
+    async fn delete_attempts(&mut self) -> Result<(), sqlx::Error> {
+        self.change("DELETE FROM attempts WHERE tenant = $1 AND subject = $2").await.map(drop)
     }
 
     async fn count_sealed(&mut self) -> Result<(), sqlx::Error> {

@@ -214,7 +214,7 @@ async fn erase_one(place: &Place, store: &Opened) {
     assert!(store.accounts.claimed(EMAIL).await.unwrap().is_some(), "of another tenant");
 
     let erased = store.erase(&tenant("acme"), subject).await.unwrap();
-    assert_eq!((erased.accounts, erased.in_log), (1, false));
+    assert_eq!((erased.accounts, erased.api_keys, erased.in_log), (1, 1, false));
     assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), None);
     assert_eq!(store.accounts.account(asked.id).await.unwrap(), None);
     assert_eq!(store.accounts.session(session(1, &asked).id).await.unwrap(), None);

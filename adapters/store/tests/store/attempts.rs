@@ -11,7 +11,7 @@ use crate::on_each_database;
 use crate::place::Place;
 use crate::scribe::{run, tenant};
 
-fn attempt(subject: &str, key: &str, number: u128) -> Attempt {
+pub(crate) fn attempt(subject: &str, key: &str, number: u128) -> Attempt {
     Attempt {
         tenant: tenant("acme"),
         subject: subject.into(),

@@ -2,12 +2,18 @@
 //! it said.
 
 use genie_core::approval::Filter;
+use genie_core::budget::{Budget, BudgetId, Charge, Reserved};
+use genie_core::clock::Timestamp;
+use genie_core::identity::KeyId;
 use genie_core::journal::Entry;
 use genie_core::journal::restore::Kept;
-use genie_store::{EraseError, Erased};
+use genie_store::{EraseError, Erased, Opened};
+use uuid::Uuid;
 
 use crate::approvals::approval;
+use crate::attempts::attempt;
 use crate::blobs::{content, internal, scope};
+use crate::identity;
 use crate::on_each_database;
 use crate::place::Place;
 use crate::scribe::{Scribe, ended, run, saying, started_by, tenant, waiting};
@@ -25,8 +31,7 @@ async fn what_is_erased_is_gone_and_its_hashes_stay(place: &Place) {
     let before = store.checkpoints.raw(1, 0, 15).await.unwrap();
     let looker = place.look_sealed(&key).await;
     let erased = looker.erase(&tenant("acme"), "asha").await.unwrap();
-    let expected =
-        Erased { keys: 1, records: 8, blobs: 1, approvals: 1, accounts: 0, in_log: false };
+    let expected = Erased { keys: 1, records: 8, blobs: 1, approvals: 1, ..Erased::default() };
     assert_eq!(erased, expected);
     for store in [&store, &looker] {
         let records = store.journal.read_run(run(1)).await.unwrap();
@@ -138,7 +143,76 @@ async fn what_was_kept_in_the_clear_is_erased_too(place: &Place) {
     store.close().await.unwrap();
 }
 
+/// Lets somebody come in by a key that may spend.
+async fn let_in(store: &Opened, number: i64, subject: &str) -> BudgetId {
+    let key = identity::key(number, "acme", subject, "user");
+    store.keys.put(&tenant("acme"), &key).await.unwrap();
+    let budget = BudgetId(key.id.0);
+    store.budgets.allot(&tenant("acme"), budget, 100).await.unwrap();
+    budget
+}
+
+/// What a run of somebody's reserves, in these budgets.
+fn charge(number: u128, budgets: &[BudgetId]) -> Charge {
+    Charge {
+        id: Uuid::from_u128(number),
+        run_id: run(number),
+        tenant: tenant("acme"),
+        budgets: budgets.to_vec(),
+        amount_minor: 30,
+        at: Timestamp::from_micros(1),
+    }
+}
+
+async fn who_has_no_account_comes_in_no_more_either(place: &Place) {
+    let (_keys, sealing) = key();
+    let store = place.own_sealed(&sealing).await;
+    // Neither has said anything: a key alone lets them in, and is erased.
+    let (asha, more) = (let_in(&store, 3, "asha").await, let_in(&store, 6, "asha").await);
+    let ravi = let_in(&store, 9, "ravi").await;
+    let foreign = identity::key(12, "globex", "asha", "user");
+    store.keys.put(&tenant("globex"), &foreign).await.unwrap();
+    // Somebody whose key was made with one of theirs spends in both budgets.
+    let both = charge(1, &[asha, ravi]);
+    assert_eq!(store.budgets.reserve(&both).await.unwrap(), Reserved::Yes);
+    for subject in ["asha", "ravi"] {
+        let begun = store.attempts.begin(&attempt(subject, "the rent of asha@home", 5)).await;
+        assert_eq!(begun.unwrap(), None);
+    }
+
+    let looker = place.look_sealed(&sealing).await;
+    let erased = looker.erase(&tenant("acme"), "asha").await.unwrap();
+    assert_eq!(erased, Erased { api_keys: 2, ..Erased::default() });
+    for store in [&store, &looker] {
+        for gone in [asha, more] {
+            assert_eq!(store.keys.claimed(KeyId(gone.0)).await.unwrap(), None);
+            assert_eq!(store.budgets.get(&tenant("acme"), gone).await.unwrap(), None);
+        }
+        for stays in [KeyId(ravi.0), foreign.id] {
+            assert!(store.keys.claimed(stays).await.unwrap().is_some());
+        }
+    }
+    // What the other has reserved is settled all the same.
+    store.budgets.close(both.run_id).await.unwrap();
+    let left = store.budgets.get(&tenant("acme"), ravi).await.unwrap();
+    assert_eq!(left, Some(Budget { limit_minor: 100, spent_minor: 30, reserved_minor: 0 }));
+    let short = store.budgets.reserve(&charge(2, &[asha])).await.unwrap();
+    assert_eq!(short, Reserved::Short { left_minor: 0 });
+    // The same words tell a request of the other's apart still, and of the erased one nothing.
+    let begun = async |subject| {
+        store.attempts.begin(&attempt(subject, "the rent of asha@home", 6)).await.unwrap()
+    };
+    assert_eq!((begun("asha").await, begun("ravi").await.is_some()), (None, true));
+    // That attempt alone is something that is kept of them, and the last.
+    assert_eq!(looker.erase(&tenant("acme"), "asha").await.unwrap(), Erased::default());
+    let error = looker.erase(&tenant("acme"), "asha").await.unwrap_err();
+    assert!(matches!(error, EraseError::Unknown { .. }), "{error}");
+    looker.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
 on_each_database!(
+    who_has_no_account_comes_in_no_more_either,
     what_is_erased_is_gone_and_its_hashes_stay,
     who_was_erased_may_come_again,
     nothing_is_erased_while_a_run_goes_on,

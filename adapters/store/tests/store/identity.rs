@@ -19,7 +19,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// The key number `number`, made at that second, with the role.
-fn key(number: i64, tenant: &str, subject: &str, role: &str) -> Key {
+pub(crate) fn key(number: i64, tenant: &str, subject: &str, role: &str) -> Key {
     let ids = SeededIds::new(number.unsigned_abs());
     let made = Credential::make(&ids, at(number));
     Key {

@@ -2,6 +2,7 @@
 //!
 //! Needs `GENIE_TEST_POSTGRES_URL`; each test makes a schema of its own there.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::program::{Ended, Files, command_in};
 
 /// A schema of its own, and a directory with the key.
-struct Desk {
+pub(crate) struct Desk {
     files: Files,
     schema: String,
     url: String,
@@ -32,7 +33,7 @@ fn run(url: &str, sql: &str) {
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let schema = format!("genie_audit_{}_{count}", std::process::id());
@@ -41,6 +42,17 @@ impl Desk {
         let mark = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{mark}options[search_path]={schema}");
         Self { files: Files::new(), schema, url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The key of a tenant's first administrator.
+    pub(crate) fn admin(&self, data: &Path, tenant: &str) -> String {
+        let arguments = ["admin", "create", "--tenant", tenant, "--database", &self.url];
+        let made = Ended::of(command_in(data, &arguments).output().unwrap(), &arguments).stdout;
+        made.split_whitespace().find(|word| word.starts_with("gk_")).unwrap().to_owned()
     }
 
     fn genie(&self, arguments: &[&str]) -> Ended {
@@ -88,7 +100,7 @@ impl Desk {
     }
 
     /// Drops the schema; that of a test that failed stays to be looked at.
-    fn remove(self) {
+    pub(crate) fn remove(self) {
         run(&server(), &format!("DROP SCHEMA {} CASCADE", self.schema));
     }
 }

@@ -75,7 +75,7 @@ pub struct Of<T> {
     pub it: T,
 }
 
-/// A tenant's records on the chain of this process.
+/// A tenant's records, chain by chain: each process over a store writes one of its own.
 pub struct OurRecords {
     journal: Arc<dyn Journal>,
     ours: Ours,
@@ -96,12 +96,21 @@ impl OurRecords {
         Self { journal, ours }
     }
 
-    /// Looks through the next `length` records after one.
+    /// The chain with the smallest number above this one; `None` if there is none.
+    ///
+    /// # Errors
+    /// A journal that cannot be read.
+    pub async fn next_chain(&self, chain: i64) -> Result<Option<i64>, Error> {
+        Ok(self.journal.next_chain(chain).await?)
+    }
+
+    /// Looks through the next `length` records of a chain after one. On a chain of another process
+    /// are those that it has made durable.
     ///
     /// # Errors
     /// A journal that no longer has them, or cannot be read.
-    pub async fn read(&mut self, after: u64, length: usize) -> Result<Stretch, Error> {
-        let read = self.journal.read(after, length).await?;
+    pub async fn read(&mut self, chain: i64, after: u64, length: usize) -> Result<Stretch, Error> {
+        let read = self.journal.read_chain(chain, after, length).await?;
         let is_end = read.len() < length;
         let last = read.last().map_or(after, |record| record.seq);
         let mut records = Vec::new();

@@ -22,7 +22,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// Everything on record, page by page, as texts.
-fn pages(server: &Serving, key: &str, limit: usize) -> Vec<Value> {
+pub(super) fn pages(server: &Serving, key: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), String::from("0"));
     loop {
         let page = server.get(&format!("/v1/audit?limit={limit}&after={after}"), key);

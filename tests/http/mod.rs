@@ -14,6 +14,7 @@ mod endings;
 mod everything;
 mod hostile;
 mod limits;
+mod neighbours;
 mod policies;
 mod profiles;
 mod proxy;

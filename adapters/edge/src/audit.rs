@@ -3,6 +3,7 @@
 //!
 //! To verify takes reading everything, so that one does it at a time, and then rests.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::{pace, page, rights};
 
 /// How many records are read at a time to find the tenant's.
 const READ: usize = 1_000;
-/// How often at most for one page.
+/// How often at most for one page, from whatever chains.
 const READS_MAX: usize = 20;
 /// Longest time that verifying may take here; `genie audit verify` takes as long as it needs.
 const VERIFY_MAX: Duration = Duration::from_mins(1);
@@ -41,11 +42,47 @@ const REST: u32 = 4;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listing {
-    /// What `next` of the page before says.
-    after: Option<u64>,
+    /// What `next` of the page before says: the number of a record, with that of its chain and a
+    /// dash before it if that is not the first.
+    #[schemars(regex(pattern = r"^([0-9]{1,18}-)?[0-9]{1,18}$"))]
+    after: Option<String>,
     /// Items of a page, 50 if absent.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
+}
+
+/// Behind which record a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    chain: i64,
+    seq: u64,
+}
+
+impl Place {
+    /// Before the first record of the first chain.
+    const START: Self = Self { chain: 1, seq: 0 };
+
+    fn read(text: &str) -> Option<Self> {
+        let (chain, seq) = text.split_once('-').unwrap_or(("1", text));
+        // As many as fit a number of any chain.
+        let digits = |text: &str| {
+            (1..=18).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
+        };
+        if !digits(chain) || !digits(seq) {
+            return None;
+        }
+        Some(Self { chain: chain.parse().ok()?, seq: seq.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Place {
+    /// As the ids of events are.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.chain {
+            1 => write!(formatter, "{}", self.seq),
+            chain => write!(formatter, "{chain}-{}", self.seq),
+        }
+    }
 }
 
 /// A record with what its hash is over.
@@ -94,17 +131,22 @@ struct Page {
     next: Option<String>,
 }
 
-/// `GET /v1/audit`: the tenant's records on the chain of this process, oldest first.
+/// `GET /v1/audit`: the tenant's records chain by chain, on each the oldest first. Chains grow at
+/// their ends: what has come to one behind which a reader is already is found by reading on behind
+/// its last record.
 pub(crate) async fn list(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Params(listing): Params<Listing>,
 ) -> Result<Response, Problem> {
     let limit = page::limit(listing.limit)?;
-    let mut chain = edge.kernel().chain_of(caller.tenant());
-    let (mut data, mut last) = (Vec::new(), listing.after.unwrap_or(0));
+    let after = listing.after.as_deref().map_or(Some(Place::START), Place::read);
+    let not_one = || Problem::invalid("after", "`after` is what `next` of the page before says");
+    let mut last = after.ok_or_else(not_one)?;
+    let mut log = edge.kernel().log_of(caller.tenant());
+    let mut data = Vec::new();
     for _ in 0..READS_MAX {
-        let stretch = chain.read(last, READ).await?;
+        let stretch = log.read(last.chain, last.seq, READ).await?;
         for Of { subject, it: record } in stretch.records {
             if !rights::sees(caller.identity(), &subject) {
                 continue;
@@ -112,18 +154,21 @@ pub(crate) async fn list(
             if data.len() == limit {
                 return page_of(data, Some(last));
             }
-            last = record.seq;
-            data.push(Shown::of(edge.kernel().chain(), &record)?);
+            last.seq = record.seq;
+            data.push(Shown::of(last.chain, &record)?);
         }
+        last.seq = stretch.last;
         if stretch.is_end {
-            return page_of(data, None);
+            let Some(chain) = log.next_chain(last.chain).await? else {
+                return page_of(data, None);
+            };
+            last = Place { chain, seq: 0 };
         }
-        last = stretch.last;
     }
     page_of(data, Some(last))
 }
 
-fn page_of(data: Vec<Shown>, last: Option<u64>) -> Result<Response, Problem> {
+fn page_of(data: Vec<Shown>, last: Option<Place>) -> Result<Response, Problem> {
     let page = Page { data, next: last.map(|last| last.to_string()) };
     // Not as a value, in which the texts would not stay as they were hashed.
     let text = serde_json::to_string(&page).map_err(|error| Problem::unavailable(&error))?;
@@ -223,6 +268,25 @@ impl From<Unproven> for Problem {
         match error {
             Unproven::Checkpoint(text) => Self::invalid("checkpoint", text),
             Unproven::Failed(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written_and_nothing_else_is_one() {
+        for (chain, seq, text) in [(1, 0, "0"), (1, 17, "17"), (2, 0, "2-0"), (12, 7, "12-7")] {
+            let place = Place { chain, seq };
+            assert_eq!((place.to_string(), Place::read(text)), (text.to_owned(), Some(place)));
+        }
+        assert_eq!(Place::read("1-7"), Some(Place { chain: 1, seq: 7 }));
+        let (large, larger) = ("9".repeat(19), "9".repeat(30));
+        for text in ["", "-", "1-", "-1", "+1", "1-2-3", "x", " 1", &format!("{large}-1"), &larger]
+        {
+            assert_eq!(Place::read(text), None, "{text}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `GET /v1/events`: everything that the caller may see, as it is recorded.
+//! `GET /v1/events`: everything that the caller may see, as this process records it. What others
+//! over the same store record is on their own streams.
 //!
 //! `id` is the number of the record in the journal of this process, with the number of its chain
 //! before it if that is not the first. A client that comes back with it as `Last-Event-ID` goes on

@@ -69,17 +69,38 @@ impl Journal for StoredJournal {
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Arc<Record>>, Error> {
         let chain = self.chain.as_ref().ok_or_else(|| unreadable(LOOKING))?;
-        chain.queue.settled().await?;
+        self.read_chain(chain.id, after, limit).await
+    }
+
+    async fn read_chain(
+        &self,
+        chain: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Record>>, Error> {
+        let own = self.chain.as_ref().map(|chain| chain.id);
+        if let Some(own) = self.chain.as_ref().filter(|own| own.id == chain) {
+            own.queue.settled().await?;
+        }
         // A verdict is read with the message before it.
         let (first, count) = (after.saturating_sub(1), (limit as u64).saturating_add(1));
         let (pools, sealing) = (self.pools.clone(), self.sealing.clone());
-        let audit = Checkpoints { pools, own: Some(chain.id), sealing };
-        let found = audit.rows(chain.id, first, count).await;
+        let audit = Checkpoints { pools, own, sealing };
+        let found = audit.rows(chain, first, count).await;
         let found = found.map_err(|error| Error::Unreadable(error.to_string()))?;
         let mut records = restore(found)?;
         records.retain(|record| record.seq > after);
         records.truncate(limit);
         Ok(records)
+    }
+
+    async fn next_chain(&self, chain: i64) -> Result<Option<i64>, Error> {
+        let sql = "SELECT id FROM chains WHERE id > $1 ORDER BY id LIMIT 1";
+        let found: Option<(i64,)> = on!(&self.pools.read, pool => {
+            sqlx::query_as(sql).bind(chain).fetch_optional(pool).await
+        })
+        .map_err(unreadable)?;
+        Ok(found.map(|(id,)| id))
     }
 
     async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error> {

@@ -85,6 +85,25 @@ pub trait Journal: Send + Sync + 'static {
     /// Every record of a run in its order, on whatever chain, also those not yet durable.
     async fn read_run(&self, run: RunId) -> Result<Vec<Arc<Record>>, Error>;
 
+    /// Up to `limit` records of a chain after `seq`, in order: of this one or, where others share
+    /// the store, of another, as far as they are durable. Nothing of a chain that is not there.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    async fn read_chain(
+        &self,
+        chain: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Record>>, Error> {
+        if chain == self.chain() { self.read(after, limit).await } else { Ok(Vec::new()) }
+    }
+
+    /// The chain with the smallest number above this one; `None` if there is none.
+    async fn next_chain(&self, chain: i64) -> Result<Option<i64>, Error> {
+        Ok(Some(self.chain()).filter(|own| *own > chain))
+    }
+
     /// The number of the chain: a record is known by it and by its own number.
     fn chain(&self) -> i64 {
         1

@@ -64,9 +64,9 @@ impl Kernel {
         Ok(if is_ours { records } else { Vec::new() })
     }
 
-    /// Reads the tenant's records on the chain of this process.
+    /// Reads the tenant's records, also those of other processes over the same store.
     #[must_use]
-    pub fn chain_of(&self, tenant: &Tenant) -> OurRecords {
+    pub fn log_of(&self, tenant: &Tenant) -> OurRecords {
         OurRecords::new(self.shared.writer.store().clone(), self.ours(tenant))
     }
 

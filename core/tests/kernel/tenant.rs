@@ -45,7 +45,7 @@ async fn check(desk: &Desk, who: &Principal, run: RunId, theirs: bool) {
     let listed = kernel.runs(tenant, &Query { limit: 9, ..Query::default() }).await.unwrap();
     assert_eq!(listed.iter().any(|listed| listed.run_id == run), theirs);
     assert_eq!(!kernel.records(tenant, run).await.unwrap().is_empty(), theirs);
-    let stretch = kernel.chain_of(tenant).read(0, 1_000).await.unwrap();
+    let stretch = kernel.log_of(tenant).read(1, 0, 1_000).await.unwrap();
     assert!(stretch.is_end);
     assert_eq!(stretch.last, kernel.head().seq);
     assert_eq!(stretch.records.iter().any(|of| of.it.entry.run_id() == run), theirs);

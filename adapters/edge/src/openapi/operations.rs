@@ -175,7 +175,7 @@ fn of_runs() -> Vec<Operation> {
             "Cancelling",
             "It ends soon.",
         ),
-        get("/v1/events", "The events of all runs that the key may see")
+        get("/v1/events", "The events of all runs on this process that the key may see")
             .reads("Last-Event-ID")
             .fails(&[400, 410])
             .gives_as(200, (EVENTS, "Event"), "From now on, or behind `Last-Event-ID`."),
@@ -250,9 +250,11 @@ fn of_evidence() -> Vec<Operation> {
         post("/v1/policies/evaluate", "Ask the policies about a message that nobody sends")
             .takes::<policies::Imagined>()
             .gives(200, "Evaluation", "The verdict, and what each policy says."),
-        get("/v1/audit", "The tenant's records, in the order of the chain")
-            .asks::<audit::Listing>()
-            .gives(200, "Records", "With the exact texts that were hashed."),
+        get("/v1/audit", "The tenant's records, chain by chain").asks::<audit::Listing>().gives(
+            200,
+            "Records",
+            "With the exact texts that were hashed.",
+        ),
         get("/v1/audit/checkpoint", "The latest signed checkpoint of each chain")
             .fails(&[409])
             .gives(200, "Checkpoints", "As text for `Accept: text/plain`.")

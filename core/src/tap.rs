@@ -166,6 +166,17 @@ impl Taps {
     }
 }
 
+/// What happens, for an observer that does not read on from the journal.
+#[derive(Debug)]
+pub enum Live {
+    /// An event.
+    Event(Event),
+    /// Events were missed, which may have been records.
+    Missed,
+    /// The kernel is gone.
+    Closed,
+}
+
 /// How many records a lagging tap reads from the journal at a time.
 const CATCH_UP_RECORDS: usize = 256;
 
@@ -191,6 +202,25 @@ impl Tap {
     pub fn skip(&mut self) {
         self.receiver = self.receiver.resubscribe();
         (self.behind, self.backlog) = (false, [].into());
+    }
+
+    /// What happens next, of which whoever lags misses a part.
+    pub async fn live(&mut self) -> Live {
+        match self.receiver.recv().await {
+            Ok(event) => Live::Event(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => Live::Missed,
+            Err(broadcast::error::RecvError::Closed) => Live::Closed,
+        }
+    }
+
+    /// As [`Self::live`], if it has happened already.
+    pub fn live_now(&mut self) -> Option<Live> {
+        match self.receiver.try_recv() {
+            Ok(event) => Some(Live::Event(event)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Live::Missed),
+            Err(broadcast::error::TryRecvError::Closed) => Some(Live::Closed),
+            Err(broadcast::error::TryRecvError::Empty) => None,
+        }
     }
 
     /// The next event; `None` once the kernel is gone.

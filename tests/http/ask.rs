@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::serving::{Event, Place, Request, call, question};
+use super::serving::{Event, Events, Place, Request, call, question};
 use crate::program::genie_in;
 
 #[test]
@@ -160,4 +160,31 @@ fn a_denial_names_its_policy() {
     assert_eq!(problem["policy"], "prompt-injection");
     assert!(problem["policy_version"].is_string() && problem["reason"].is_string());
     assert_eq!(problem["run_id"], reply.header("genie-run-id"));
+}
+
+#[test]
+fn a_server_that_is_too_slow_for_its_own_events_hands_out_every_record_all_the_same() {
+    let place = Place::new();
+    // Of the events that come while it looks away, it gets the last one.
+    let server = place.start_with("[limits]\ntap_events_max = 1\n");
+    let key = server.key().to_owned();
+    let line = "POST /v1/ask/stream";
+    let asked = Request { line, key: &key, body: question(), ..Request::default() };
+    let recorded = |events: Events| -> Vec<Event> {
+        events.filter(|event| event.id.is_some()).collect()
+    };
+    std::thread::scope(|scope| {
+        let streams: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| recorded(server.events(&asked)))).collect();
+        for live in streams {
+            let live = live.join().unwrap();
+            assert_eq!(live.last().unwrap().name, "run.completed");
+            let line = format!("GET /v1/runs/{}/events", live[0].data["run_id"].as_str().unwrap());
+            let again = Request { line: &line, key: &key, ..Request::default() };
+            assert_eq!(live, recorded(server.events(&again)));
+        }
+    });
+    let reply = server.post("/v1/ask", &key, question());
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.json()["receipt"]["head"]["seq"].is_u64(), "{}", reply.body);
 }

@@ -20,7 +20,7 @@ use crate::runs::Visible;
 mod hub;
 
 pub(crate) use hub::Hub;
-use hub::Subscription;
+use hub::{News, Subscription};
 
 /// How often to look for records of a run that another process works on.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -111,13 +111,15 @@ impl Follower {
                 continue;
             };
             match next {
-                Ok(Event::Recorded(record)) if record.number <= self.seen => {}
-                Ok(Event::Recorded(record)) if record.number == self.seen + 1 => {
+                Ok(News::Event(Event::Recorded(record))) if record.number <= self.seen => {}
+                Ok(News::Event(Event::Recorded(record))) if record.number == self.seen + 1 => {
                     self.seen = record.number;
                     return Ok(Some(Event::Recorded(record)));
                 }
-                Ok(Event::Recorded(_)) | Err(RecvError::Lagged(_)) => self.behind = true,
-                Ok(event @ Event::Ephemeral(_)) => return Ok(Some(event)),
+                Ok(News::Event(event @ Event::Ephemeral(_))) => return Ok(Some(event)),
+                Ok(News::Event(Event::Recorded(_)) | News::Missed) | Err(RecvError::Lagged(_)) => {
+                    self.behind = true;
+                }
                 Err(RecvError::Closed) => return Ok(None),
             }
         }

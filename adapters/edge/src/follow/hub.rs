@@ -1,19 +1,32 @@
 //! One observer of the kernel for all clients: hands each event to those who follow its run.
 //!
-//! Each follower has a bounded queue; one that lags is told so and reads on from the journal.
+//! Each follower has a bounded queue; one that lags is told so and reads on from the journal. So are
+//! all of them if the hub itself lags: to read what it has missed would take longer than to miss it,
+//! and most of it is of runs that nobody follows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use genie_core::ids::RunId;
-use genie_core::tap::{Event, Tap};
+use genie_core::tap::{Event, Live, Tap};
 use genie_core::tasks::Tasks;
 use tokio::sync::broadcast;
 
 /// Most events of a run that wait for one of its followers.
 const EVENTS_MAX: usize = 256;
 
-type Followed = Arc<Mutex<HashMap<RunId, broadcast::Sender<Event>>>>;
+/// Most events that are handed out before other tasks have their turn.
+const AT_ONCE_MAX: usize = 1_024;
+
+/// What a follower is told.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    Event(Event),
+    /// Something was missed, which is in the journal if it is a record.
+    Missed,
+}
+
+type Followed = Arc<Mutex<HashMap<RunId, broadcast::Sender<News>>>>;
 
 /// Where followers of runs register.
 #[derive(Debug, Clone)]
@@ -21,7 +34,7 @@ pub(crate) struct Hub {
     followed: Followed,
 }
 
-fn locked(followed: &Followed) -> MutexGuard<'_, HashMap<RunId, broadcast::Sender<Event>>> {
+fn locked(followed: &Followed) -> MutexGuard<'_, HashMap<RunId, broadcast::Sender<News>>> {
     followed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -48,21 +61,31 @@ impl Hub {
 }
 
 async fn hand_out(mut tap: Tap, followed: Followed) {
+    // Nobody follows yet, and what comes first is in the journal.
+    tap.skip();
     loop {
-        match tap.next().await {
-            Ok(Some(event)) => {
-                let sender = locked(&followed).get(&event.run_id()).cloned();
-                if let Some(sender) = sender {
-                    // An error means that the last follower has just left.
-                    let _ = sender.send(event);
+        let mut next = Some(tap.live().await);
+        let mut handed = 0;
+        while let Some(live) = next {
+            match live {
+                Live::Event(event) => {
+                    let sender = locked(&followed).get(&event.run_id()).cloned();
+                    if let Some(sender) = sender {
+                        // An error means that the last follower has just left.
+                        let _ = sender.send(News::Event(event));
+                    }
                 }
+                Live::Missed => {
+                    for sender in locked(&followed).values() {
+                        let _ = sender.send(News::Missed);
+                    }
+                }
+                Live::Closed => return,
             }
-            Ok(None) => return,
-            Err(error) => {
-                // What was missed is in the journal, where followers see the gap.
-                tracing::warn!(%error, "events were missed");
-                tap.skip();
-            }
+            handed += 1;
+            // Waiting for one at a time would let it in for a few at a time, and it would fall
+            // behind as soon as there is much else to do.
+            next = if handed < AT_ONCE_MAX { tap.live_now() } else { None };
         }
     }
 }
@@ -70,7 +93,7 @@ async fn hand_out(mut tap: Tap, followed: Followed) {
 /// A follower's end.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) receiver: broadcast::Receiver<Event>,
+    pub(super) receiver: broadcast::Receiver<News>,
     run: RunId,
     followed: Followed,
 }

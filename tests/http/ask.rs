@@ -170,9 +170,8 @@ fn a_server_that_is_too_slow_for_its_own_events_hands_out_every_record_all_the_s
     let key = server.key().to_owned();
     let line = "POST /v1/ask/stream";
     let asked = Request { line, key: &key, body: question(), ..Request::default() };
-    let recorded = |events: Events| -> Vec<Event> {
-        events.filter(|event| event.id.is_some()).collect()
-    };
+    let recorded =
+        |events: Events| -> Vec<Event> { events.filter(|event| event.id.is_some()).collect() };
     std::thread::scope(|scope| {
         let streams: Vec<_> =
             (0..16).map(|_| scope.spawn(|| recorded(server.events(&asked)))).collect();

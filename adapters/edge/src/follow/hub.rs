@@ -1,8 +1,8 @@
 //! One observer of the kernel for all clients: hands each event to those who follow its run.
 //!
-//! Each follower has a bounded queue; one that lags is told so and reads on from the journal. So are
-//! all of them if the hub itself lags: to read what it has missed would take longer than to miss it,
-//! and most of it is of runs that nobody follows.
+//! Each follower has a bounded queue; one that lags is told so and reads on from the journal. So
+//! are all of them if the hub itself lags: to read what it has missed would take longer than to
+//! miss it, and most of it is of runs that nobody follows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

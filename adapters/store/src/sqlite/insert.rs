@@ -86,8 +86,8 @@ impl Default for Inserts {
                 " ON CONFLICT DO UPDATE SET label = excluded.label",
             ),
             records: Batch::new(
-                "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
-                 sealed, key_id) VALUES ",
+                "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
+                 body_sha256, sealed, key_id) VALUES ",
                 "(1,?,?,?,?,?,?,?,?,?)",
                 "",
             ),

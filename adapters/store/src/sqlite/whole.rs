@@ -134,8 +134,8 @@ impl Whole {
         let text = format!(
             "UPDATE chains SET head_seq = ?, head_hash = ? \
              WHERE id = ? AND epoch = ? AND head_seq = ?; \
-             INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
-             sealed, key_id) \
+             INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
+             body_sha256, sealed, key_id) \
              SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \

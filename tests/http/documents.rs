@@ -222,6 +222,7 @@ fn a_document_is_sealed_on_disk_and_erased_with_its_subject() {
     let marked = STATEMENT.replace("Swiggy", "Zanzibarium");
     let id = send(&server, &asha, marked.as_bytes()).json()["id"].clone();
     let path = format!("/v1/documents/{}", id.as_str().unwrap());
+    let admin = server.key().to_owned();
     server.kill();
     let holds = || {
         let files = std::fs::read_dir(place.data()).unwrap();
@@ -234,6 +235,11 @@ fn a_document_is_sealed_on_disk_and_erased_with_its_subject() {
     let erased = genie_in(&place.data(), &["erase", "asha", "--yes"]);
     assert_eq!(erased.code, 0, "{}", erased.stderr);
     let server = place.start();
-    assert_eq!(server.get(&path, &asha).code(), "not_found");
-    assert_eq!(server.get("/v1/documents", &asha).json()["data"], json!([]));
+    assert_eq!(server.get(&path, &asha).code(), "invalid_key", "the key went, too");
+    // Whoever sees the whole tenant's sees none, and the same subject, who may come again, neither.
+    let again = server.make_key(&admin, "asha", &["user"]);
+    for key in [&admin, &again] {
+        assert_eq!(server.get(&path, key).code(), "not_found");
+        assert_eq!(server.get("/v1/documents", key).json()["data"], json!([]));
+    }
 }

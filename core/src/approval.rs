@@ -403,6 +403,12 @@ pub trait Approvals: Send + Sync + 'static {
     /// that.
     /// Once the status is final, the run is due.
     async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error>;
+
+    /// Pending ones of ended runs, whoever's they are, at most `max`: for the kernel to withdraw.
+    /// None where approvals do not outlive the process that withdraws them.
+    async fn of_ended_runs(&self, _max: usize) -> Result<Vec<Approval>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// How long an approval waits for a decision, unless its policy says otherwise: a working day is

@@ -16,7 +16,7 @@ use crate::principal::Principal;
 use crate::run::Run;
 use crate::tenant::Tenant;
 
-/// How often charges are looked for that nobody settles.
+/// How often charges are looked for that nobody settles, and approvals that nobody withdraws.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long a run may take to begin, or to settle what it cost once it has ended.
 const SETTLED_AFTER: Duration = Duration::from_mins(2);
@@ -87,9 +87,12 @@ impl Shared {
         }
     }
 
-    /// Settles, now and then, what was left by processes that died.
+    /// Settles, now and then, what was left by processes that died, and withdraws it.
     pub(crate) async fn settle_what_is_left(self: Arc<Self>) {
         loop {
+            if let Err(error) = self.withdraw_what_is_left().await {
+                tracing::warn!(%error, "approvals of ended runs show as pending for now");
+            }
             if let Err(error) = self.settle_once().await {
                 tracing::warn!(%error, "what dead processes have reserved stays so for now");
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::approval::{self, Approval, ApprovalId, Status};
+use crate::approval::{self, Approval, Status};
 use crate::clock::Timestamp;
 use crate::failure::Failure;
 use crate::ids::RunId;
@@ -32,6 +32,9 @@ pub(crate) const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Most runs whose end is looked up in one round for those who wait for it.
 const LOOKUPS_MAX: usize = 64;
+
+/// Most approvals of ended runs that are withdrawn in one go; the next is a minute later at most.
+const WITHDRAWN_MAX: usize = 1_024;
 
 /// Wait before a run that could not go on is claimed again: long enough that it costs nothing,
 /// short enough that it goes on soon after what was wrong has been put right.
@@ -223,23 +226,14 @@ impl Shared {
         }
     }
 
-    /// Withdraws an approval whose run has ended: its process may have died before it could.
-    pub(crate) async fn withdraw_if_ended(
-        &self,
-        tenant: &Tenant,
-        id: ApprovalId,
-    ) -> Result<(), approval::Error> {
-        let Some(found) = self.approvals.get(tenant, id).await? else { return Ok(()) };
-        if found.status.is_final() || self.runs.contains_key(&found.run_id) {
-            return Ok(());
-        }
-        let run = self.run_index.get(tenant, found.run_id).await;
-        let run = run.map_err(|error| approval::Error(error.to_string()))?;
-        if run.is_some_and(|run| run.ended_at.is_some())
-            && let Some(withdrawn) = found.ended(Status::Withdrawn)
-        {
+    /// Withdraws the approvals that ended runs have left: their processes may have died, or not
+    /// have reached the store, before they could.
+    pub(crate) async fn withdraw_what_is_left(&self) -> Result<(), approval::Error> {
+        let left = self.approvals.of_ended_runs(WITHDRAWN_MAX).await?;
+        for withdrawn in left.iter().filter_map(|found| found.ended(Status::Withdrawn)) {
+            let tenant = Tenant::on_record(withdrawn.tenant.clone());
             // Whoever was quicker has withdrawn it too, or decided it in vain.
-            self.approvals.swap(tenant, &withdrawn).await?;
+            self.approvals.swap(&tenant, &withdrawn).await?;
         }
         Ok(())
     }

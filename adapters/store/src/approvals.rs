@@ -200,4 +200,18 @@ impl Approvals for StoredApprovals {
         }
         Err(over_and_over(next))
     }
+
+    /// Those that were erased are not among them.
+    async fn of_ended_runs(&self, max: usize) -> Result<Vec<Approval>, Error> {
+        let sql = "SELECT id, revision, document, sealed, key_id FROM approvals a \
+                   WHERE status = 'pending' AND EXISTS \
+                   (SELECT 1 FROM runs r WHERE r.run_id = a.run_id AND r.ended_at IS NOT NULL) \
+                   AND (key_id IS NULL OR NOT EXISTS (SELECT 1 FROM subject_keys k \
+                   WHERE k.id = a.key_id AND k.erased_at IS NOT NULL)) LIMIT $1";
+        let found: Vec<Found> = on!(&self.pools.read, pool => {
+            sqlx::query_as(sql).bind(rows::number(max as u64)).fetch_all(pool).await
+        })
+        .map_err(failed)?;
+        self.opened(found).await
+    }
 }

@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         version: 1,
         name: "journal",
@@ -105,6 +105,18 @@ const STEPS: [Step; 7] = [
         postgres: Texts {
             up: include_str!("../../../migrations/postgres/0007_addresses.up.sql"),
             down: include_str!("../../../migrations/postgres/0007_addresses.down.sql"),
+        },
+    },
+    Step {
+        version: 8,
+        name: "pending",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0008_pending.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0008_pending.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0008_pending.up.sql"),
+            down: include_str!("../../../migrations/postgres/0008_pending.down.sql"),
         },
     },
 ];

@@ -175,7 +175,7 @@ impl Scene {
     }
 
     /// The approvals in the order in which they were asked for.
-    async fn approvals(&self, desk: &Desk) -> Vec<Approval> {
+    pub(crate) async fn approvals(&self, desk: &Desk) -> Vec<Approval> {
         let filter = Filter { limit: 10, ..Filter::default() };
         desk.kernel.approvals(desk.principal.tenant(), &filter).await.unwrap()
     }

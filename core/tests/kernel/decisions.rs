@@ -1,16 +1,18 @@
 //! Who decides on an approval, and when: one decision counts, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use genie_core::Ask;
-use genie_core::approval::{Approval, Choice, DecideError, Refusal, Resolution};
+use genie_core::approval::{Approval, Choice, DecideError, Refusal, Resolution, Status};
 use genie_core::kernel::Options;
+use genie_core::limits::Limits;
 use genie_core::policy::{PolicySet, Requirement};
 use tokio::time::Instant;
 
 use crate::approval::{Gate, Place, Says, Scene, asked, asks, quiet};
-use crate::disk::Fault;
-use crate::life::{BEGIN, ending, live, resolved, start, verified};
+use crate::disk::{Fault, Op};
+use crate::life::{BEGIN, Life, ending, live, resolved, start, verified};
 use crate::{Desk, millis, options, question};
 
 /// Decides on one fresh approval and gives what each decision came to.
@@ -98,6 +100,52 @@ fn a_decision_at_the_very_moment_of_expiry_is_too_late_and_one_before_is_not() {
         let word = if before == 1 { "completed" } else { "failed approval_expired" };
         assert!(ended.starts_with(word), "{before} ms before: {ended}");
     }
+}
+
+#[test]
+fn what_a_run_had_asked_is_withdrawn_if_its_process_died_before_it_could() {
+    for fault in [Fault::After(Op::Append, 3), Fault::Before(Op::Swap, 0)] {
+        let scene = Scene::default();
+        let died = live(&scene.disk, fault, async |mount| {
+            let limits = Limits { park_after: Duration::from_hours(1_000), ..Limits::default() };
+            let desk =
+                start(Options { limits, ..scene.options(&mount, 0, Gate("1", asks())) }).await;
+            scene.ask(&desk, "ask").await;
+            asked(&scene, &desk, Place::Memory).await;
+            desk.kernel.cancel(&desk.principal, scene.only(), "no longer needed").await;
+            std::future::pending::<()>().await;
+        });
+        assert!(matches!(died, Life::Died));
+        assert_eq!(ending(&scene.disk, scene.only()), "cancelled", "{fault:?}");
+        live(&scene.disk, Fault::None, async |mount| {
+            let desk = start(scene.options(&mount, 1, Gate("1", asks()))).await;
+            tokio::time::sleep(millis(1)).await;
+            let kept = scene.approvals(&desk).await;
+            let kept: Vec<&str> = kept.iter().map(|approval| approval.status.name()).collect();
+            assert_eq!(kept, ["withdrawn"], "{fault:?}");
+            desk.kernel.drain().await;
+        })
+        .lived();
+        verified(&scene.disk);
+    }
+}
+
+#[test]
+fn what_a_run_had_asked_is_withdrawn_once_the_store_takes_it() {
+    let scene = Scene::default();
+    live(&scene.disk, Fault::Fails(Op::Swap, 0, 3), async |mount| {
+        let desk = start(scene.options(&mount, 0, Gate("1", asks()))).await;
+        scene.ask(&desk, "ask").await;
+        asked(&scene, &desk, Place::Parked).await;
+        desk.kernel.cancel(&desk.principal, scene.only(), "no longer needed").await;
+        tokio::time::sleep(millis(10)).await;
+        assert_eq!(desk.pending().await.len(), 1);
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert_eq!(scene.approvals(&desk).await[0].status, Status::Withdrawn);
+        desk.kernel.drain().await;
+    })
+    .lived();
+    verified(&scene.disk);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

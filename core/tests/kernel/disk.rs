@@ -470,6 +470,25 @@ impl Approvals for Mount {
         self.leave(Op::Swap, number).await;
         Ok(swapped)
     }
+
+    async fn of_ended_runs(&self, max: usize) -> Result<Vec<Approval>, approval::Error> {
+        self.alive().await;
+        let ended: Vec<(RunId, Arc<str>)> = {
+            let runs = &self.disk.kept().runs;
+            let ended = runs.values().filter(|run| run.outcome.is_some());
+            ended.map(|run| (run.summary.run_id, run.summary.tenant.clone())).collect()
+        };
+        let mut left = Vec::new();
+        for (run, tenant) in ended {
+            let (status, run_id) = (Some("pending".to_owned()), Some(run));
+            let filter = Filter { status, run_id, limit: max, ..Filter::default() };
+            left.extend(
+                self.disk.approvals.list(&Tenant::of_operator(self, &tenant), &filter).await?,
+            );
+        }
+        left.truncate(max);
+        Ok(left)
+    }
 }
 
 #[async_trait]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use genie_core::approval::{Approval, ApprovalId, Approvals, Filter, MemoryApprovals, Status};
 use genie_core::ids::RunId;
+use genie_core::journal::Journal;
 use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_database;
 use crate::place::Place;
-use crate::scribe::{run, tenant};
+use crate::scribe::{Scribe, ended, run, started, tenant, waiting};
+use crate::sealing::key;
 
 /// A pending approval, in its documented JSON form.
 pub(crate) fn approval(number: u32, tenant: &str, run_id: RunId) -> Approval {
@@ -84,6 +86,33 @@ pub(crate) async fn contract(approvals: Arc<dyn Approvals>) {
     check(Filter { after: Some(id(9)), ..filter() }, &[]).await;
 }
 
+/// What is pending of ended runs, and nothing else, is found to be withdrawn, whoever's it is.
+async fn of_ended_runs(journal: &dyn Journal, approvals: &dyn Approvals) {
+    let mut scribe = Scribe::after(journal.head());
+    let mut kept = Vec::new();
+    for (number, of) in [(1, "acme"), (2, "other"), (3, "acme"), (4, "acme"), (5, "acme")] {
+        let run = run(number.into());
+        scribe.append(journal, &started(run, of)).unwrap();
+        kept.push(approval(number, of, run));
+        approvals.put(&tenant(of), &kept[number as usize - 1]).await.unwrap();
+    }
+    // The runs 1, 2 and 5 end, 3 is at work and 4 is parked.
+    for entry in [ended(run(1)), ended(run(2)), waiting(run(4), 9_000), ended(run(5))] {
+        scribe.append(journal, &entry).unwrap();
+    }
+    journal.durable(scribe.head.seq).await.unwrap();
+    assert!(approvals.swap(&tenant("acme"), &decided(&kept[4])).await.unwrap());
+    let mut left = approvals.of_ended_runs(10).await.unwrap();
+    left.sort_by_key(|approval| approval.id);
+    assert_eq!(left, kept[..2]);
+    for count in [1, 0] {
+        let one = approvals.of_ended_runs(1).await.unwrap().pop().unwrap();
+        let withdrawn = one.ended(Status::Withdrawn).unwrap();
+        assert!(approvals.swap(&tenant(&one.tenant), &withdrawn).await.unwrap());
+        assert_eq!(approvals.of_ended_runs(10).await.unwrap().len(), count);
+    }
+}
+
 /// Many decide at once on each of many approvals.
 async fn races(approvals: Arc<dyn Approvals>) {
     const APPROVALS: u32 = 100;
@@ -118,10 +147,45 @@ async fn keep_the_contract(place: &Place) {
     store.close().await.unwrap();
 }
 
+async fn what_ended_runs_have_asked_is_found(place: &Place) {
+    let store = place.own().await;
+    of_ended_runs(&*store.journal, &*store.approvals).await;
+    store.close().await.unwrap();
+}
+
+async fn what_was_erased_is_not_found_to_be_withdrawn(place: &Place) {
+    let (_directory, key) = key();
+    let store = place.own_sealed(&key).await;
+    let mut scribe = Scribe::after(store.journal.head());
+    for number in 1..=2 {
+        let run = run(number.into());
+        scribe.append(&*store.journal, &started(run, "acme")).unwrap();
+        scribe.append(&*store.journal, &ended(run)).unwrap();
+        let kept = approval(number, "acme", run);
+        let requester = if number == 1 { "asha" } else { "ravi" };
+        let kept = Approval { requester: requester.into(), ..kept };
+        store.approvals.put(&tenant("acme"), &kept).await.unwrap();
+    }
+    store.journal.durable(scribe.head.seq).await.unwrap();
+    assert_eq!(store.approvals.of_ended_runs(10).await.unwrap().len(), 2);
+    place
+        .tamper("UPDATE subject_keys SET wrapped = NULL, erased_at = 1 WHERE subject = 'asha'")
+        .await;
+    let left = store.approvals.of_ended_runs(1).await.unwrap();
+    assert_eq!(left.len(), 1, "an erased one stands before the others");
+    assert_eq!(&*left[0].requester, "ravi");
+    store.close().await.unwrap();
+}
+
 async fn a_thousand_deciders_have_one_winner_for_each_approval(place: &Place) {
     let store = place.own().await;
     races(store.approvals.clone()).await;
     store.close().await.unwrap();
 }
 
-on_each_database!(keep_the_contract, a_thousand_deciders_have_one_winner_for_each_approval);
+on_each_database!(
+    keep_the_contract,
+    a_thousand_deciders_have_one_winner_for_each_approval,
+    what_ended_runs_have_asked_is_found,
+    what_was_erased_is_not_found_to_be_withdrawn,
+);

@@ -11,6 +11,7 @@ use genie_core::journal::{Entry, Record};
 
 /// One thing to write.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are records; a box would cost each one")]
 pub(crate) enum Item {
     Record(Row, Option<Change>),
     Content(Content),

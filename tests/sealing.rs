@@ -148,7 +148,9 @@ fn nobody_is_erased_while_a_run_of_theirs_waits() {
     let listed = desk.json(&["approvals", "list", "--all", "--json"]);
     assert_eq!(listed.as_array().map(Vec::len), Some(0));
     let refused = desk.genie(&["audit", "receipt", &run]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
     assert!(refused.stderr.contains("was erased"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: a receipt from before"), "{}", refused.stderr);
 }
 
 #[track_caller]

@@ -43,7 +43,7 @@ pub(crate) enum Error {
     /// How it ended was erased.
     #[error(
         "how run `{0}` ended was erased with the data of whoever asked for it; a receipt from \
-         before still proves it"
+         before the erasure still proves it, a new one cannot be made"
     )]
     Erased(RunId),
     /// No checkpoint covers the run.

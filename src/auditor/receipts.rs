@@ -22,6 +22,7 @@ fn no_receipt(error: proofs::Error) -> NoReceipt {
     match error {
         proofs::Error::NoRun(_) => NoReceipt::NoRun,
         proofs::Error::Open(_) => NoReceipt::Open,
+        proofs::Error::Erased(_) => NoReceipt::Erased,
         proofs::Error::Uncovered(_) => NoReceipt::Uncovered,
         error => NoReceipt::Failed(error.to_string()),
     }

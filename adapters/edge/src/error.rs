@@ -415,6 +415,7 @@ impl From<NoReceipt> for Problem {
         match error {
             NoReceipt::NoRun => Self::not_found("run"),
             NoReceipt::Open => Self::conflict("run_open", text),
+            NoReceipt::Erased => Self::new(StatusCode::GONE, "erased", "it is too late", text),
             NoReceipt::Uncovered => Self::later("uncovered", text, 30),
             NoReceipt::Failed(error) => Self::unavailable(&error),
         }

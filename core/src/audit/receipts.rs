@@ -14,6 +14,9 @@ pub enum NoReceipt {
     /// The run goes on.
     #[error("the run has not ended; a receipt proves how a run ended")]
     Open,
+    /// The reason is gone, and the record of the outcome with it.
+    #[error("how the run ended was erased; a receipt from before the erasure still proves it")]
+    Erased,
     /// What is signed does not cover the run yet, and another process signs its log.
     #[error("no checkpoint covers the end of the run yet; try again in a minute")]
     Uncovered,

@@ -68,7 +68,9 @@ async fn make(opened: &Opened, run: RunId, file: &KeyFile) -> anyhow::Result<rec
         proofs::Error::NoRun(_) | proofs::Error::Open(_) => {
             Complaint::usage(error.to_string()).with_hint_of().into()
         }
-        proofs::Error::Corrupt(_) => Complaint::no(error.to_string()).with_hint_of().into(),
+        proofs::Error::Corrupt(_) | proofs::Error::Erased(_) => {
+            Complaint::no(error.to_string()).with_hint_of().into()
+        }
         error => error.into(),
     })
 }

@@ -167,7 +167,7 @@ fn of_runs() -> Vec<Operation> {
             .gives_as(200, (EVENTS, "Event"), "From the first, or behind `Last-Event-ID`.")
             .gives_nothing(204, "There is nothing more to come."),
         get("/v1/runs/{id}/receipt", "Proof of how a run ended")
-            .fails(&[409])
+            .fails(&[409, 410])
             .gives(200, "Receipt", "As text for `Accept: text/plain`.")
             .gives_as(200, (TEXT, "Text"), "A page."),
         post("/v1/runs/{id}/cancel", "Cancel a run and all it has caused").fails(&[409]).gives(

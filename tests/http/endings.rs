@@ -10,7 +10,7 @@ fn a_run_that_is_killed_in_the_middle_ends_after_the_restart() {
     let place = Place::new();
     let server = place.start();
     let key = server.key().to_owned();
-    let statement = genie_in(&place.data(), &["data", "statement", "--months", "36"]);
+    let statement = genie_in(&place.data(), &["data", "statement", "--months", "120"]);
     assert_eq!(statement.code, 0, "{}", statement.stderr);
     let mut body = question();
     body["statement"] = json!(statement.stdout);

@@ -57,6 +57,30 @@ impl Shared {
         self.woken.notify_one();
     }
 
+    /// Gives back a place among the runs in flight.
+    pub(crate) fn vacate(&self) {
+        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 {
+            self.idle.notify_waiters();
+        }
+        let is_free = before <= self.limits.runs_in_flight_max;
+        if is_free && self.starved.load(Ordering::SeqCst) {
+            self.woken.notify_one();
+        }
+    }
+
+    /// How many runs may be taken up now. While it is none, the next place is kept for the keeper.
+    fn room(&self) -> usize {
+        loop {
+            let taken = self.in_flight.load(Ordering::SeqCst);
+            let room = self.limits.runs_in_flight_max.saturating_sub(taken);
+            // Looked at again once that is known: a place may just have become free.
+            if self.starved.swap(room == 0, Ordering::SeqCst) == (room == 0) {
+                return room;
+            }
+        }
+    }
+
     /// Brings a parked run back, whether it is due or not, if it is ours to bring back.
     pub(crate) async fn wake(self: &Arc<Self>, run: RunId) {
         if self.is_draining() {
@@ -255,7 +279,7 @@ impl Shared {
 
 /// Takes up what nobody works on, and then whatever becomes due, until the kernel stops.
 pub(crate) async fn keep(shared: Arc<Shared>) {
-    let (mut first, mut looked_up) = (true, 0);
+    let mut looked_up = 0;
     loop {
         let pause = match round(&shared, &mut looked_up).await {
             Ok(Round::Again) => continue,
@@ -265,7 +289,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 Some(STORE_BACKOFF)
             }
         };
-        if std::mem::take(&mut first) {
+        if !shared.starved.load(Ordering::SeqCst) {
             shared.caught_up.cancel();
         }
         match pause {
@@ -327,11 +351,8 @@ async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, cra
     if shared.is_draining() {
         return Ok(Round::Until(None));
     }
-    let bound = shared.limits.runs_in_flight_max;
-    // One place is always there: a run already admitted may always finish.
-    let room = bound.saturating_sub(shared.in_flight.load(Ordering::SeqCst)).max(1);
-    let now = shared.clock.now();
-    let claimed = index.claim(now, room).await?;
+    let (room, now) = (shared.room(), shared.clock.now());
+    let claimed = if room == 0 { Vec::new() } else { index.claim(now, room).await? };
     let (doomed, others): (Vec<_>, Vec<_>) =
         index.to_cancel().await?.into_iter().partition(|(run, _)| claimed.contains(run));
     for (run, reason) in others {
@@ -350,7 +371,8 @@ async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, cra
     if index.poll_every().is_some() {
         tell_of_ends_elsewhere(shared, looked_up).await?;
     }
-    let due = index.next_due().await?;
+    // Without room, what is due waits until a place is given back.
+    let due = if room == 0 { None } else { index.next_due().await? };
     let due = due.map(|due| Duration::from_micros(due.micros_since(shared.clock.now()).max(1_000)));
     Ok(Round::Until(due.into_iter().chain(index.poll_every()).min()))
 }

@@ -118,8 +118,10 @@ pub(crate) struct Shared {
     pub(crate) caught_up: CancellationToken,
     pub(crate) deadlines: Deadlines,
     pub(crate) in_flight: AtomicUsize,
+    /// The keeper waits for a place.
+    pub(crate) starved: AtomicBool,
     pub(crate) figures: Figures,
-    idle: Notify,
+    pub(crate) idle: Notify,
     draining: AtomicBool,
     crews: Vec<Crew>,
 }
@@ -140,13 +142,6 @@ impl Shared {
         if self.runs.remove(&run).is_some() {
             self.blobs.release(run);
             self.vacate();
-        }
-    }
-
-    /// Gives back a place among the runs in flight.
-    pub(crate) fn vacate(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.idle.notify_waiters();
         }
     }
 
@@ -234,6 +229,7 @@ impl Kernel {
             caught_up: CancellationToken::new(),
             deadlines: Deadlines::default(),
             in_flight: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
             figures: Figures::default(),
             idle: Notify::new(),
             draining: AtomicBool::new(false),
@@ -379,9 +375,11 @@ impl Kernel {
         // The place is taken before `draining` is read and a drain counts after it has been set, so
         // no run starts behind a drain's back.
         let before = shared.in_flight.fetch_add(1, Ordering::SeqCst);
+        // A run already admitted goes on before a new one begins.
+        let kept = usize::from(shared.starved.load(Ordering::SeqCst));
         let refused = if shared.draining.load(Ordering::SeqCst) {
             Refused::Draining
-        } else if before >= shared.limits.runs_in_flight_max {
+        } else if before + kept >= shared.limits.runs_in_flight_max {
             overloaded("runs_in_flight_max")
         } else {
             return Ok(());

@@ -13,7 +13,7 @@ use genie_core::outcome::Outcome;
 use genie_core::tap::Event;
 use genie_core::{Agent, Ask, Failure, Gather};
 
-use crate::disk::{Disk, Fault, Mount};
+use crate::disk::{Disk, Fault, Mount, Op};
 use crate::life::{BEGIN, ending, live, over, start, verified};
 use crate::{Answer, Desk, Present, Question, agent, answer, millis, question, slow, spec};
 
@@ -178,6 +178,95 @@ fn many_parked_runs_all_go_on_although_there_is_room_for_few() {
     verified(&disk);
     assert_eq!(disk.runs().len(), 50);
     assert!(disk.runs().iter().all(|run| ending(&disk, *run).starts_with("completed")));
+}
+
+/// Sleeps for a day, and then works for so long.
+fn early_riser(work: Duration) -> &'static dyn Agent {
+    agent(spec("riser"), move |_, cx| {
+        Box::pin(async move {
+            cx.sleep(DAY).await?;
+            tokio::time::sleep(work).await;
+            Ok(cx.reply(&answer("up")).await?)
+        })
+    })
+}
+
+#[test]
+fn no_more_runs_are_taken_up_than_there_is_room_for_and_each_as_soon_as_there_is() {
+    let (disk, agents) = (Arc::new(Disk::default()), [early_riser(millis(50))]);
+    // Half of them are parked when their process dies, the others at work.
+    live(&disk, Fault::None, async |mount| {
+        let desk = start(for_months(&mount, 0, &agents)).await;
+        for _ in 0..10 {
+            let ask = Ask::new("riser", &question("x"));
+            let _running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+        }
+        tokio::time::sleep(millis(24 * 3_600_000 - 1)).await;
+        for _ in 0..10 {
+            let ask = Ask::new("riser", &question("x"));
+            let _running = desk.kernel.ask(&desk.principal, ask).await.unwrap();
+        }
+        tokio::time::sleep(millis(10)).await;
+    })
+    .lived();
+    live(&disk, Fault::None, async |mount| {
+        let made = for_months(&mount, 48, &agents);
+        let limits = Limits { runs_in_flight_max: 4, ..made.limits };
+        let desk = start(Options { limits, ..made }).await;
+        tokio::time::sleep(millis(1)).await;
+        let (claims, began) = (mount.count(Op::Claim), tokio::time::Instant::now());
+        assert_eq!(desk.kernel.runs_in_flight(), 4);
+        tokio::time::sleep(millis(40)).await;
+        assert_eq!(mount.count(Op::Claim), claims, "it claims although there is no room");
+        while !disk.all_ended() {
+            assert!(desk.kernel.runs_in_flight() <= 4, "{}", desk.kernel.runs_in_flight());
+            assert!(began.elapsed() < millis(500), "places stay empty:\n{}", disk.unended());
+            tokio::time::sleep(millis(1)).await;
+        }
+        desk.kernel.caught_up().await;
+        assert_eq!(desk.kernel.drain().await, 0);
+    })
+    .lived();
+    verified(&disk);
+}
+
+#[test]
+fn a_place_that_becomes_free_is_for_what_is_due_before_it_is_for_new_runs() {
+    let disk = Arc::new(Disk::default());
+    let agents = [early_riser(millis(1)), slow("slow", millis(2_000))];
+    live(&disk, Fault::None, async |mount| {
+        let made = for_months(&mount, 0, &agents);
+        let limits = Limits { runs_in_flight_max: 1, ..made.limits };
+        let desk = start(Options { limits, ..made }).await;
+        let ask =
+            async |agent| desk.kernel.ask(&desk.principal, Ask::new(agent, &question("x"))).await;
+        let due = ask("riser").await.unwrap().run_id;
+        tokio::time::sleep(millis(24 * 3_600_000 - 1_000)).await;
+        ask("slow").await.unwrap();
+        tokio::time::sleep(millis(1_900)).await;
+        // A task of its own, which may find the place before the keeper does.
+        let (kernel, principal) = (desk.kernel.clone(), desk.principal.clone());
+        let mut asking = tokio::task::JoinSet::new();
+        asking.spawn(async move {
+            for asked in 1.. {
+                if kernel.ask(&principal, Ask::new("slow", &question("x"))).await.is_ok() {
+                    return asked;
+                }
+                match asked % 50 {
+                    0 => tokio::time::sleep(millis(1)).await,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+            0
+        });
+        let asked = asking.join_next().await.unwrap().unwrap();
+        assert!(asked > 100, "there was room all the time");
+        assert!(disk.outcome(due).is_some(), "a new run was let in before it");
+        desk.kernel.idle().await;
+        desk.kernel.drain().await;
+    })
+    .lived();
+    verified(&disk);
 }
 
 /// On real threads, where the run leaves the memory while it is cancelled.

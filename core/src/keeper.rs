@@ -87,7 +87,7 @@ impl Shared {
             return;
         }
         match self.run_index.claim_run(run).await {
-            Ok(true) => self.bring_back(run).await,
+            Ok(true) => self.bring_back(run, None).await,
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(%run, %error, "the run cannot be claimed");
@@ -167,17 +167,20 @@ impl Shared {
         true
     }
 
-    /// Ends a run that has been claimed and is not at work.
-    async fn end_claimed(self: &Arc<Self>, id: RunId, reason: String) {
-        if let Some(run) = self.restored(id).await {
-            run.finish(Outcome::Cancelled { reason }, None).await;
-        }
-    }
-
-    /// Goes on with a run that has been claimed.
-    async fn bring_back(self: &Arc<Self>, id: RunId) {
-        if let Some(run) = self.restored(id).await {
-            run.take_up().await;
+    /// Goes on with a run that has been claimed, or ends it if it is doomed; who is doomed is
+    /// looked up, if it is not known, once the run is where whoever cancels it finds it.
+    async fn bring_back(self: &Arc<Self>, id: RunId, doomed: Option<&[(RunId, String)]>) {
+        let Some(run) = self.restored(id).await else { return };
+        let found = match doomed {
+            Some(_) => Vec::new(),
+            // If the store does not answer, the keeper ends it later.
+            None => self.run_index.to_cancel().await.unwrap_or_default(),
+        };
+        match doomed.unwrap_or(&found).iter().find(|(doomed, _)| *doomed == id) {
+            Some((_, reason)) => {
+                run.finish(Outcome::Cancelled { reason: reason.clone() }, None).await;
+            }
+            None => run.take_up().await,
         }
     }
 
@@ -356,15 +359,12 @@ async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, cra
     let (doomed, others): (Vec<_>, Vec<_>) =
         index.to_cancel().await?.into_iter().partition(|(run, _)| claimed.contains(run));
     for (run, reason) in others {
+        // One that is not here yet is told in the next round.
         shared.cancel(run, reason).await;
     }
     if !claimed.is_empty() {
         for run in claimed {
-            match doomed.iter().find(|(doomed, _)| *doomed == run) {
-                // It was parked, and was claimed only to be cancelled.
-                Some((_, reason)) => shared.end_claimed(run, reason.clone()).await,
-                None => shared.bring_back(run).await,
-            }
+            shared.bring_back(run, Some(&doomed)).await;
         }
         return Ok(Round::Again);
     }

@@ -88,7 +88,7 @@ pub trait Runs: Send + Sync + 'static {
     async fn ask_to_cancel(&self, tenant: &Tenant, run: RunId, reason: &str)
     -> Result<bool, Error>;
 
-    /// The runs of this process that someone has asked to cancel, each once.
+    /// The runs of this process that someone has asked to cancel, until they have ended.
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error>;
 
     /// Lets go of a run that was claimed and that this process cannot go on with: nobody owns it

@@ -30,7 +30,7 @@ macro_rules! claim {
         concat!(
             "WITH due AS MATERIALIZED (",
             $due,
-            ") UPDATE runs SET owner_chain = $1, owner_epoch = $2, cancel_told = 0 FROM due \
+            ") UPDATE runs SET owner_chain = $1, owner_epoch = $2 FROM due \
              WHERE runs.run_id = due.run_id RETURNING runs.run_id, runs.wake_at"
         )
     };
@@ -53,17 +53,16 @@ const CLAIM_POSTGRES: &str = claim!(concat!(
 
 /// The run is due from here on, should its process die before it goes on.
 const CLAIM_RUN: &str = concat!(
-    "UPDATE runs SET owner_chain = $1, owner_epoch = $2, cancel_told = 0, wake_at = 0 \
+    "UPDATE runs SET owner_chain = $1, owner_epoch = $2, wake_at = 0 \
      WHERE run_id = $3 AND ",
     free!()
 );
 
 /// Runs at work that are to be cancelled, found by the same index. `$1` and `$2` are the owner.
-const TO_CANCEL: &str = "UPDATE runs SET cancel_told = 1 WHERE run_id IN \
-     (SELECT run_id FROM runs WHERE ended_at IS NULL AND wake_at IS NULL UNION ALL \
-     SELECT run_id FROM runs WHERE ended_at IS NULL AND wake_at <= 0) \
-     AND ended_at IS NULL AND cancel_told = 0 AND cancel_reason IS NOT NULL \
-     AND owner_chain = $1 AND owner_epoch = $2 RETURNING run_id, cancel_reason";
+const TO_CANCEL: &str = "SELECT run_id, cancel_reason FROM runs WHERE ended_at IS NULL \
+     AND wake_at IS NULL AND cancel_reason IS NOT NULL AND owner_chain = $1 AND owner_epoch = $2 \
+     UNION ALL SELECT run_id, cancel_reason FROM runs WHERE ended_at IS NULL \
+     AND wake_at <= 0 AND cancel_reason IS NOT NULL AND owner_chain = $1 AND owner_epoch = $2";
 
 /// Runs in a database.
 #[derive(Debug)]
@@ -202,7 +201,7 @@ impl Runs for StoredRuns {
         reason: &str,
     ) -> Result<bool, Error> {
         self.settled().await;
-        let sql = "UPDATE runs SET cancel_reason = $1, cancel_told = 0, \
+        let sql = "UPDATE runs SET cancel_reason = $1, \
                    wake_at = CASE WHEN owner_chain IS NULL OR status = 'waiting' \
                    THEN 0 ELSE wake_at END \
                    WHERE run_id = $2 AND tenant = $3 AND ended_at IS NULL";

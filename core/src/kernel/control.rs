@@ -23,8 +23,12 @@ impl Kernel {
         if !matches!(shared.is_of(tenant, run).await, Ok(true)) {
             return false;
         }
-        let asked = || shared.run_index.ask_to_cancel(tenant, run, reason);
-        shared.cancel(run, reason.to_owned()).await || asked().await.unwrap_or(false)
+        if shared.cancel(run, reason.to_owned()).await {
+            return true;
+        }
+        // It is at work elsewhere, or on its way in here, or has come in just now.
+        let asked = shared.run_index.ask_to_cancel(tenant, run, reason).await;
+        shared.cancel(run, reason.to_owned()).await || asked.unwrap_or(false)
     }
 
     /// Takes down a human's decision and lets the run go on.

@@ -1,6 +1,6 @@
 //! Runs in memory: what is parked is known here, the rest is read from the journal in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,17 +17,14 @@ use crate::tenant::Tenant;
 pub struct MemoryRuns {
     journal: Arc<MemoryJournal>,
     parked: Mutex<BTreeSet<(Timestamp, RunId)>>,
+    doomed: Mutex<BTreeMap<RunId, String>>,
 }
 
 impl MemoryRuns {
     /// The runs that this journal records.
     #[must_use]
     pub fn over(journal: Arc<MemoryJournal>) -> Self {
-        Self { journal, parked: Mutex::default() }
-    }
-
-    fn parked(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, RunId)>> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { journal, parked: Mutex::default(), doomed: Mutex::default() }
     }
 
     /// The runs among the kept records, oldest first.
@@ -38,6 +35,10 @@ impl MemoryRuns {
         }
         runs
     }
+}
+
+fn locked<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(runs: &mut Vec<Summary>, record: &Record) {
@@ -76,7 +77,7 @@ fn note(runs: &mut Vec<Summary>, record: &Record) {
 #[async_trait]
 impl Runs for MemoryRuns {
     async fn claim(&self, now: Timestamp, max: usize) -> Result<Vec<RunId>, Error> {
-        let mut parked = self.parked();
+        let mut parked = locked(&self.parked);
         let due: Vec<_> =
             parked.iter().take_while(|(wake_at, _)| *wake_at <= now).take(max).copied().collect();
         for run in &due {
@@ -86,14 +87,14 @@ impl Runs for MemoryRuns {
     }
 
     async fn claim_run(&self, run: RunId) -> Result<bool, Error> {
-        let mut parked = self.parked();
+        let mut parked = locked(&self.parked);
         let before = parked.len();
         parked.retain(|(_, held)| *held != run);
         Ok(parked.len() < before)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(self.parked().first().map(|(wake_at, _)| *wake_at))
+        Ok(locked(&self.parked).first().map(|(wake_at, _)| *wake_at))
     }
 
     fn poll_every(&self) -> Option<Duration> {
@@ -118,21 +119,33 @@ impl Runs for MemoryRuns {
         Ok(listed)
     }
 
-    /// Nobody else can see a run of this process.
-    async fn ask_to_cancel(&self, _: &Tenant, _: RunId, _: &str) -> Result<bool, Error> {
-        Ok(false)
+    async fn ask_to_cancel(
+        &self,
+        tenant: &Tenant,
+        run: RunId,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let open = self.get(tenant, run).await?.is_some_and(|run| run.ended_at.is_none());
+        if open {
+            locked(&self.doomed).insert(run, reason.to_owned());
+        }
+        Ok(open)
     }
 
     async fn to_cancel(&self) -> Result<Vec<(RunId, String)>, Error> {
-        Ok(Vec::new())
+        let mut doomed = locked(&self.doomed);
+        let mut open = if doomed.is_empty() { Vec::new() } else { self.summaries() };
+        open.retain(|run| run.ended_at.is_none());
+        doomed.retain(|run, _| open.iter().any(|open| open.run_id == *run));
+        Ok(doomed.iter().map(|(run, reason)| (*run, reason.clone())).collect())
     }
 
     async fn release(&self, run: RunId, until: Timestamp) -> Result<(), Error> {
-        self.parked().insert((until, run));
+        locked(&self.parked).insert((until, run));
         Ok(())
     }
 
     fn parked(&self, run: RunId, wake_at: Timestamp) {
-        self.parked().insert((wake_at, run));
+        locked(&self.parked).insert((wake_at, run));
     }
 }

@@ -120,7 +120,7 @@ async fn streamed(
         }
     };
     let reader = Reader { sight: Sight::of(caller.identity()), until: Until::Halt };
-    let response = events::stream(edge, OfRun { follower, reader });
+    let response = events::stream(edge, caller.clone(), OfRun { follower, reader });
     Ok(answer::of_run(response, run))
 }
 

@@ -24,7 +24,7 @@ use genie_core::label::{Classification, Clearance, Label};
 use genie_core::message::Message;
 use genie_core::pace::MemoryPaces;
 use genie_core::payload::Payload;
-use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet};
+use genie_core::policy::{Facts, Judgement, Policy, PolicyError, PolicySet, Requirement};
 use genie_core::principal::Identity;
 use genie_core::runs::MemoryRuns;
 use genie_core::{
@@ -37,6 +37,7 @@ use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use crate::ask::Question;
+use crate::auth::Caller;
 use crate::documents::Read;
 use crate::edge::{Edge, Limits, Options, SignIn};
 use crate::entrance::{Admit, Entrance};
@@ -81,10 +82,14 @@ impl Policy for Allow {
     }
 
     fn describe(&self) -> &'static str {
-        "Everything may pass."
+        "Everything may pass, but to hold something takes a human."
     }
 
-    fn evaluate(&self, _: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
+    fn evaluate(&self, message: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
+        if message.to() == "echo" && message.payload().value() == json!("hold") {
+            let (reason, requirement) = ("as asked".to_owned(), Requirement::default());
+            return Ok(Judgement::RequireApproval { reason, requirement });
+        }
         Ok(Judgement::Allow)
     }
 }
@@ -235,6 +240,16 @@ impl Desk {
         };
         self.keys.put(&self.tenant(tenant), &key).await.unwrap();
         made.text().to_string()
+    }
+
+    /// Whoever shows this key or token.
+    pub(crate) async fn caller(&self, text: &str) -> Caller {
+        let (edge, now) = (&self.edge, self.edge.now());
+        let Some(credential) = Credential::parse(text) else {
+            let claims = edge.tokens.claims(&edge.tasks, (Use::Access, text), now).await.unwrap();
+            return edge.options.entrance.by_token(&claims, now).await.unwrap();
+        };
+        edge.options.entrance.by_key(&credential, now).await.unwrap()
     }
 
     /// Revokes a key as another process would, in the store.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use genie_core::clock::Timestamp;
-use genie_core::identity::accounts::{Account, Accounts, PasswordHash, Session};
+use genie_core::identity::accounts::{Account, Accounts, PasswordHash, Session, SessionId};
 use genie_core::identity::{Credential, Error, KeyRing, Keys};
 use genie_core::journal::chain::Hash;
 use genie_core::limits::SESSIONS_PER_ACCOUNT_MAX;
@@ -105,6 +105,21 @@ impl Entrance {
         Ok(Caller { principal, shown: Shown::Session(Arc::new((session, account))) })
     }
 
+    /// What somebody may do by now who has come in before.
+    ///
+    /// # Errors
+    /// Nothing any more.
+    pub(crate) async fn still(&self, caller: &Caller, now: Timestamp) -> Result<Identity, Problem> {
+        match &caller.shown {
+            Shown::Key(lineage) => {
+                let key = self.keys.claimed(lineage.key().id).await?;
+                let key = key.filter(|key| key.is_good(now)).ok_or_else(lineage::lapsed)?;
+                Lineage::of(self, key).await?.rights(now)
+            }
+            Shown::Session(shown) => Ok(self.good(shown.0.id, now).await?.1.identity),
+        }
+    }
+
     /// The session that a signed token names, and whose it is.
     ///
     /// # Errors
@@ -114,7 +129,11 @@ impl Entrance {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<(Session, Account), Problem> {
-        let found = self.accounts.session(claims.sid).await?;
+        self.good(claims.sid, now).await
+    }
+
+    async fn good(&self, id: SessionId, now: Timestamp) -> Result<(Session, Account), Problem> {
+        let found = self.accounts.session(id).await?;
         let found = found.filter(|(session, account)| {
             session.is_good(now) && account.disabled_at.is_none() && session.account == account.id
         });

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, State};
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::auth::Known;
+use crate::auth::{Caller, Known};
 use crate::body::Params;
 use crate::edge::Edge;
 use crate::error::Problem;
@@ -37,6 +38,11 @@ const FRAMES_MAX: usize = 16;
 const HEARTBEAT: &str = ": heartbeat\n\n";
 /// What a client hears last when the process stops; it may come back.
 const CLOSING: &str = "retry: 1000\nevent: stream.closing\ndata: {\"reason\":\"shutdown\"}\n\n";
+
+/// What a client hears last whose credential is no longer good, or no longer worth the same.
+const EXPELLED: &str = "event: stream.closing\ndata: {\"reason\":\"credential\"}\n\n";
+/// How often a stream asks whether its client may still come in.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// How to read.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,7 +74,7 @@ pub(crate) async fn events(
     }
     let until = if reading.follow == Some(false) { Until::Now } else { Until::End };
     let reader = Reader { sight: Sight::of(caller.identity()), until };
-    Ok(stream(&edge, OfRun { follower, reader }))
+    Ok(stream(&edge, caller, OfRun { follower, reader }))
 }
 
 /// When a stream ends.
@@ -148,13 +154,13 @@ impl Source for OfRun {
     }
 }
 
-/// Streams what the source gives.
-pub(crate) fn stream(edge: &Arc<Edge>, source: impl Source) -> Response {
+/// Streams what the source gives, as long as the caller may have it.
+pub(crate) fn stream(edge: &Arc<Edge>, caller: Caller, source: impl Source) -> Response {
     let (sender, receiver) = mpsc::channel(FRAMES_MAX);
     let task_edge = edge.clone();
     edge.tasks.spawn(async move {
         task_edge.counters.streams.fetch_add(1, Ordering::Relaxed);
-        feed(&task_edge, source, &sender).await;
+        feed(&task_edge, &caller, source, &sender).await;
         task_edge.counters.streams.fetch_sub(1, Ordering::Relaxed);
     });
     let frames = stream::unfold(receiver, async |mut receiver| {
@@ -170,12 +176,29 @@ pub(crate) fn stream(edge: &Arc<Edge>, source: impl Source) -> Response {
     response
 }
 
+/// Whether what the caller has shown is still worth what it was. A store that does not answer is
+/// asked again later.
+async fn may_stay(edge: &Edge, caller: &Caller) -> bool {
+    match edge.options.entrance.still(caller, edge.now()).await {
+        Ok(identity) => identity == *caller.identity(),
+        Err(problem) => problem.status().is_server_error(),
+    }
+}
+
 /// Sends frames until the source or the client ends; whichever way, what was sent is a prefix of
 /// what is on record.
-async fn feed(edge: &Edge, mut source: impl Source, sender: &mpsc::Sender<Bytes>) {
+async fn feed(edge: &Edge, caller: &Caller, mut source: impl Source, sender: &mpsc::Sender<Bytes>) {
     let (heartbeat, stall) = (edge.options.limits.heartbeat, edge.options.limits.stall);
     let mut beat_at = Instant::now() + heartbeat;
+    let mut ask_at = Instant::now() + ASK_EVERY;
     loop {
+        if Instant::now() >= ask_at {
+            if !may_stay(edge, caller).await {
+                let _ = sender.send_timeout(Bytes::from_static(EXPELLED.as_bytes()), stall).await;
+                return;
+            }
+            ask_at = Instant::now() + ASK_EVERY;
+        }
         let next = tokio::select! {
             biased;
             () = sender.closed() => return,
@@ -184,6 +207,7 @@ async fn feed(edge: &Edge, mut source: impl Source, sender: &mpsc::Sender<Bytes>
                 let _ = sender.send_timeout(Bytes::from_static(CLOSING.as_bytes()), stall).await;
                 return;
             }
+            () = tokio::time::sleep_until(ask_at) => continue,
             () = tokio::time::sleep_until(beat_at) => {
                 beat_at = Instant::now() + heartbeat;
                 let frame = Bytes::from_static(HEARTBEAT.as_bytes());

@@ -1,6 +1,6 @@
 //! Every route against every kind of caller, from the router's own list of routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -122,6 +122,70 @@ async fn another_tenants_or_subjects_run_is_not_there() {
     let foreign = desk.key("globex", &["admin"], Fate::Good).await;
     let cancelled = desk.send(&Method::POST, &format!("{path}/cancel"), Some(&foreign), "").await;
     assert_eq!(cancelled.status, 404);
+}
+
+/// What a route with an id is about, with the body that it takes.
+fn about(path: &str) -> Option<(&'static str, &'static str)> {
+    if path == "/v1/approvals/{id}/decision" {
+        return Some(("approval", r#"{"decision":"approve"}"#));
+    }
+    let (before, _) = path.split_once("{id}")?;
+    Some(match before {
+        "/v1/runs/" => ("run", ""),
+        "/v1/approvals/" => ("approval", ""),
+        "/v1/documents/" => ("document", ""),
+        "/v1/auth/tokens/" => ("key", ""),
+        // They are of no tenant.
+        "/v1/agents/" => return None,
+        _ => panic!("say what an id in `{path}` is of"),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_another_tenant_is_not_there_on_any_route() {
+    const ROLES: [&str; 4] = ["user", "approver", "auditor", "admin"];
+    let desk = Desk::new().await;
+    let (ours, theirs) =
+        (desk.key("acme", &ROLES, Fate::Good).await, desk.key("globex", &ROLES, Fate::Good).await);
+    let made = async |path: &str, body: &str, field: &str| {
+        let answer = desk.send(&Method::POST, path, Some(&ours), body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.body);
+        let id = answer.body.pointer(field).and_then(|id| id.as_str());
+        id.unwrap_or_else(|| panic!("no {field} in {}", answer.body)).to_owned()
+    };
+    let held = ASKED.replace("hello", "hold");
+    let things = BTreeMap::from([
+        ("run", made("/v1/ask", ASKED, "/run_id").await),
+        ("approval", made("/v1/ask", &held, "/approval_id").await),
+        ("document", made("/v1/documents", "a,b", "/id").await),
+        ("key", made("/v1/auth/tokens", r#"{"name":"mine"}"#, "/id").await),
+    ]);
+    let mut tried = BTreeSet::new();
+    for route in routes() {
+        let (method, place) = (&route.method, format!("{} {}", route.method, route.path));
+        let send = async |path: &str, key: &str, body: &str| {
+            desk.send(method, path, Some(key), body).await
+        };
+        if let Some((kind, body)) = about(route.path) {
+            tried.insert(kind);
+            let answer = send(&route.path.replace("{id}", &things[kind]), &theirs, body).await;
+            assert_eq!((answer.status.as_u16(), answer.code()), (404, "not_found"), "{place}");
+        } else if *method == Method::GET && route.path.starts_with("/v1/") {
+            let shown = send(route.path, &theirs, "").await.body.to_string();
+            for (kind, id) in &things {
+                assert!(!shown.contains(&**id), "{place} shows a foreign {kind}: {shown}");
+            }
+        }
+    }
+    assert!(tried.iter().eq(things.keys()), "{tried:?}");
+    // All of it is still there for whoever it is of.
+    for (kind, list) in [("run", "/v1/runs"), ("approval", "/v1/approvals?status=pending")]
+        .into_iter()
+        .chain([("document", "/v1/documents"), ("key", "/v1/auth/tokens")])
+    {
+        let shown = desk.send(&Method::GET, list, Some(&ours), "").await.body.to_string();
+        assert!(shown.contains(&things[kind]), "{list}: {shown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,8 @@ pub(crate) async fn everything(
         events => events?,
     };
     let identity = caller.identity().clone();
-    Ok(stream(&edge, Everything { kernel: kernel.clone(), identity, events }))
+    let everything = Everything { kernel: kernel.clone(), identity, events };
+    Ok(stream(&edge, caller, everything))
 }
 
 /// The number of the record that a client has seen last.

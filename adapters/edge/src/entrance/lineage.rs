@@ -26,7 +26,7 @@ pub(crate) struct Lineage {
     account: Option<Account>,
 }
 
-fn lapsed() -> Problem {
+pub(super) fn lapsed() -> Problem {
     let problem = "what this key was made with is no longer good; have another made";
     Problem::unauthenticated("revoked_key", problem)
 }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 use super::serving::{Place, Request, Serving, payment};
@@ -70,7 +71,7 @@ fn half_closed_and_broken_connections_leave_nothing_behind() {
     let server = place.start_with(SHORT);
     let body = payment().to_string();
     let whole = post(&server, &format!("content-length: {}\r\n", body.len())) + &body;
-    // Whoever has said all and hears on is answered.
+    // Whoever ends their side counts as gone, as far as that is seen before they are answered.
     let mut stream = server.connect();
     stream.write_all(whole.as_bytes()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -217,10 +218,22 @@ fn no_trick_with_a_path_comes_past_the_rights() {
     }
 }
 
+/// Streams at once; each is a file here and one in the server.
+const STREAMS: usize = 10_000;
+
 #[test]
-fn a_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients() {
+fn ten_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients() {
+    // The server inherits it.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
+    let enough = files.maximum.is_none_or(|most| most > STREAMS as u64 + 1_000);
+    assert!(enough, "a process may open {files:?} files here, too few for {STREAMS} streams");
     let place = Place::new();
-    let server = place.start();
+    let server = place.start_with(
+        "[http]\nconnections_max = 20_000\nrequests_per_minute_max = 1_000_000\n\
+         user_requests_per_minute_max = 1_000_000\ntenant_requests_per_minute_max = 1_000_000\n",
+    );
     let key = server.key().to_owned();
     let run = server.post("/v1/tools/execute", &key, payment()).json()["run_id"].clone();
     let line = format!("GET /v1/runs/{}/events", run.as_str().unwrap());
@@ -228,9 +241,8 @@ fn a_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients()
     let first = open().find(|event| event.name == "run.waiting");
     assert!(first.is_some());
     let before = server.resident_kib();
-    // One place is left for who looks.
-    let streams: Vec<_> = (0..1_000).map(|_| open()).collect();
-    let each = server.resident_kib().saturating_sub(before) / 1_000;
+    let streams: Vec<_> = (0..STREAMS).map(|_| open()).collect();
+    let each = server.resident_kib().saturating_sub(before) / STREAMS as u64;
     assert!(each < 64, "{each} KiB for each stream");
     let gauge = |name: &str| {
         let figures = server.get("/metrics", &key).body;
@@ -245,7 +257,7 @@ fn a_thousand_streams_that_nobody_reads_cost_little_and_end_with_their_clients()
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    comes_to(1_000);
+    comes_to(STREAMS);
     drop(streams);
     comes_to(0);
     let shown: Value = server.get(&format!("/v1/runs/{}", run.as_str().unwrap()), &key).json();

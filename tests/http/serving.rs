@@ -146,7 +146,11 @@ impl Serving {
         let mut stream = self.send(request);
         let (status, headers) = head(&mut stream);
         assert_eq!(status, 200, "{headers:?}");
-        assert!(headers.iter().any(|line| line == "content-type: text/event-stream"));
+        for line in
+            ["content-type: text/event-stream", "cache-control: no-cache", "x-accel-buffering: no"]
+        {
+            assert!(headers.iter().any(|header| header == line), "no `{line}` in {headers:?}");
+        }
         Events { stream, headers }
     }
 

@@ -51,3 +51,32 @@ pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::desk::Desk;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_about_to_stop_is_not_ready_and_says_why() {
+        let desk = Desk::new().await;
+        let look = async || {
+            let response = ready(State(desk.edge.clone())).await;
+            let status = response.status();
+            let body = to_bytes(response.into_body(), 1_000).await.unwrap();
+            (status, serde_json::from_slice::<Value>(&body).unwrap())
+        };
+        let (status, body) = look().await;
+        assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("ready")), "{body}");
+        desk.edge.drain();
+        let (status, body) = look().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            (&body["status"], &body["checks"]["shutdown"]),
+            (&json!("degraded"), &json!("draining"))
+        );
+    }
+}

@@ -193,7 +193,8 @@ async fn feed(edge: &Edge, caller: &Caller, mut source: impl Source, sender: &mp
     let mut ask_at = Instant::now() + ASK_EVERY;
     loop {
         if Instant::now() >= ask_at {
-            if !may_stay(edge, caller).await {
+            // In a place of its own, so that ten thousand streams do not keep room for it.
+            if !Box::pin(may_stay(edge, caller)).await {
                 let _ = sender.send_timeout(Bytes::from_static(EXPELLED.as_bytes()), stall).await;
                 return;
             }

@@ -30,5 +30,5 @@ pub const ALL: &[&dyn Agent] = &[
     &assistant::tool_executor::ToolExecutor,
 ];
 
-/// The agents of `genie run --demo`.
+/// The agents of `genie ask --demo`.
 pub const DEMO: &[&dyn Agent] = &[&demo::payer::Payer];

@@ -165,7 +165,7 @@ impl App {
         self
     }
 
-    /// Adds the payer of `genie run --demo` and the banks that it pays at, whose ledger is a file
+    /// Adds the payer of `genie ask --demo` and the banks that it pays at, whose ledger is a file
     /// beside the runs. An agent of that name that is there already stays.
     #[must_use]
     pub fn demo(mut self, bank: Bank) -> Self {

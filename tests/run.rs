@@ -1,4 +1,4 @@
-//! `genie run`: the report, its other forms, and how it ends.
+//! `genie ask`: the report, its other forms, and how it ends.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};

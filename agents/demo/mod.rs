@@ -1,4 +1,4 @@
-//! Agents that `genie run --demo` shows things with; small, but what they do cannot be undone.
+//! Agents that `genie ask --demo` shows things with; small, but what they do cannot be undone.
 
 pub mod messages;
 pub(crate) mod payer;

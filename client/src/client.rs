@@ -236,7 +236,7 @@ impl Client {
                         Missed::Unread(error) => return Err(Error::Upload(error)),
                     };
                     let most = if again { ATTEMPTS_MAX } else { 0 };
-                    (Error::Unreachable { attempts: attempt, problem }, None, most)
+                    (self.unreachable(attempt, problem), None, most)
                 }
             };
             let wait = pace::wait(attempt, asked, &*self.ids)
@@ -245,7 +245,13 @@ impl Client {
             tokio::time::sleep(wait).await;
         }
         let problem = "it was tried often enough".to_owned();
-        Err(Error::Unreachable { attempts: TWIN_ATTEMPTS_MAX, problem })
+        Err(self.unreachable(TWIN_ATTEMPTS_MAX, problem))
+    }
+
+    /// What is said where no answer came.
+    pub(crate) fn unreachable(&self, attempts: u32, problem: String) -> Error {
+        let server = self.address.of(&[], &[]).to_string();
+        Error::Unreachable { server, attempts, problem }
     }
 
     async fn attempt(&self, request: &mut Request<'_>) -> Result<Response, Missed> {

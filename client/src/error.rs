@@ -36,8 +36,10 @@ pub enum Error {
     #[error("cannot set up connections: {0}")]
     Setup(#[source] reqwest::Error),
     /// The server was not reached, or the connection broke, as often as was tried.
-    #[error("the server did not answer, in {attempts} attempts: {problem}")]
+    #[error("`{server}` did not answer, in {attempts} attempts: {problem}")]
     Unreachable {
+        /// Its address.
+        server: String,
         /// How often it was tried.
         attempts: u32,
         /// What went wrong last, with its causes.

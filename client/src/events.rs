@@ -131,7 +131,7 @@ impl Events {
                 Next::Ended => "the stream ended before the run".to_owned(),
                 Next::Broken(problem) => problem,
             };
-            self.feed.broken(problem, &*self.client.ids).await?;
+            self.feed.broken(problem, &self.client).await?;
         }
     }
 

@@ -44,7 +44,7 @@ impl Everything {
                 Next::Ended => "the stream ended".to_owned(),
                 Next::Broken(problem) => problem,
             };
-            self.feed.broken(problem, &*self.client.ids).await?;
+            self.feed.broken(problem, &self.client).await?;
         }
     }
 

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use genie_core::ids::Ids;
 use reqwest::Response;
 
+use crate::client::Client;
 use crate::error::{Error, told};
 use crate::frames::{Frame, Frames};
 use crate::pace::{self, ATTEMPTS_MAX};
@@ -75,12 +75,12 @@ impl Feed {
     ///
     /// # Errors
     /// It has broken too often.
-    pub(crate) async fn broken(&mut self, problem: String, ids: &dyn Ids) -> Result<(), Error> {
+    pub(crate) async fn broken(&mut self, problem: String, client: &Client) -> Result<(), Error> {
         (self.response, self.frames) = (None, Frames::default());
         self.attempts += 1;
         let attempts = self.attempts;
-        let wait = pace::wait(attempts, None, ids).filter(|_| attempts < ATTEMPTS_MAX);
-        tokio::time::sleep(wait.ok_or(Error::Unreachable { attempts, problem })?).await;
+        let wait = pace::wait(attempts, None, &*client.ids).filter(|_| attempts < ATTEMPTS_MAX);
+        tokio::time::sleep(wait.ok_or_else(|| client.unreachable(attempts, problem))?).await;
         Ok(())
     }
 }

@@ -108,7 +108,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Verify {
-    /// A journal, as `genie run --journal` and `genie audit export` write it; without it, the
+    /// A journal, as `genie ask --journal` and `genie audit export` write it; without it, the
     /// database of the settings.
     file: Option<PathBuf>,
     /// A checkpoint that was kept elsewhere.
@@ -184,7 +184,7 @@ fn parse_head(text: &str) -> Result<Head, String> {
     });
     parts.ok_or_else(|| {
         "write the number of the record, a colon and its hash of 64 hexadecimal digits, as \
-         `genie run` prints them"
+         `genie ask` prints them"
             .to_owned()
     })
 }

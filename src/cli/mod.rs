@@ -130,8 +130,10 @@ enum Command {
     ///
     /// The agents' messages appear on standard error while they work, the report on standard
     /// output. Exits with 0 if the question was answered, with 1 if policy denied it or the run
-    /// failed, with 2 if the statement cannot be used, with 3 if the run waits for a human.
-    Run(run::Args),
+    /// failed, with 2 if the statement cannot be used, with 3 if the run waits for a human. With
+    /// `--server URL`, the agents of that server answer; everything else is the same.
+    #[command(visible_alias = "run")]
+    Ask(run::Args),
     /// Put the agents behind HTTP, and go on with what a process left unfinished.
     ///
     /// Prints the address once it listens, and an administrator's key if there is none yet. Ends in
@@ -216,7 +218,7 @@ impl Command {
             | Self::Keys(_)
             | Self::Db(_) => true,
             Self::Audit(args) => args.is_local(),
-            Self::Run(_)
+            Self::Ask(_)
             | Self::Runs(_)
             | Self::Approvals(_)
             | Self::Agents(_)
@@ -256,7 +258,7 @@ impl Cli {
             return Err(remote::local_only().into());
         }
         match self.command {
-            Command::Run(args) => run::main(&args, config, agents),
+            Command::Ask(args) => run::main(&args, config, agents),
             Command::Serve(args) => serve::main(&args, &config, agents),
             Command::Admin(args) => admin::main(&args, &config),
             Command::Resume(args) => resume::main(&args, &config, agents),

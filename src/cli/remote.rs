@@ -32,6 +32,8 @@ const TOKEN_BYTES_MAX: u64 = 4_096;
 const END_WAIT: Duration = Duration::from_secs(2);
 /// How often to look for it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What helps whoever gets an answer that Genie does not give.
+const ELSEWHERE: &str = "check the address: what answers there may be no Genie, or another version";
 /// Most items of a page.
 const PAGE: usize = 500;
 
@@ -111,6 +113,8 @@ pub(crate) fn complaint(error: Error) -> Complaint {
                     let id = &problem.request_id;
                     complaint.hint(format!("the server's log has more, by the id {id}"))
                 }
+                // No problem of Genie's: it was another server, or what stands before this one.
+                (_, "") => complaint.hint(ELSEWHERE),
                 (_, "requester") => complaint.with_hint_of().hint("use the key of someone else"),
                 _ => complaint.with_hint_of(),
             }
@@ -118,6 +122,7 @@ pub(crate) fn complaint(error: Error) -> Complaint {
         Error::Unreachable { .. } => {
             Complaint::no(text).hint("check the address, and that `genie serve` runs there")
         }
+        Error::Unreadable(_) => Complaint::usage(text).hint(ELSEWHERE),
         _ => Complaint::usage(text).with_hint_of(),
     }
 }

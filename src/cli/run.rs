@@ -1,4 +1,4 @@
-//! `genie run`: answers a question about a bank statement, and shows how.
+//! `genie ask`: answers a question about a bank statement, and shows how.
 //!
 //! Owns the arguments, the one run and its exit code. What is printed is made by the modules below;
 //! what is answered is the agents' business.
@@ -50,7 +50,7 @@ const DEFAULT_QUESTION: &str = "Where did I overspend compared with the previous
 /// The agent that reads the statement: if it fails, the file is to blame.
 const READER: &str = "ingestor";
 
-/// Arguments of `genie run`.
+/// Arguments of `genie ask`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The question, in quotes.
@@ -271,7 +271,7 @@ pub(crate) fn refusal(statement: &str, outcome: &Outcome) -> Complaint {
             Complaint::usage(format!("{statement}: {reason}")).with_hint_of()
         }
         Outcome::Failed { cause } => Complaint::no(format!("the run failed: {cause}"))
-            .hint("`genie run --events` shows what led to it"),
+            .hint("`genie ask --events` shows what led to it"),
         Outcome::Denied { denied } => Complaint::no(format!(
             "policy `{}` ({}) denies it: {}",
             denied.policy, denied.policy_version, denied.reason

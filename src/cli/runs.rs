@@ -71,7 +71,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the events of a run as lines of JSON, as `genie run --events` does.
+    /// Print the events of a run as lines of JSON, as `genie ask --events` does.
     Events {
         /// The run, or the beginning of its id.
         run: String,

@@ -1,4 +1,4 @@
-//! `genie run --demo crash`: kills a process in the middle of a payment and goes on with its run.
+//! `genie ask --demo crash`: kills a process in the middle of a payment and goes on with its run.
 //!
 //! The process is another one of this program, and the kill is a real one; what is shown after it
 //! is read from the disk.

@@ -1,4 +1,4 @@
-//! `genie run --demo`: a payment that waits for a human, and one whose process is killed in it.
+//! `genie ask --demo`: a payment that waits for a human, and one whose process is killed in it.
 
 use std::process::ExitCode;
 use std::time::Duration;

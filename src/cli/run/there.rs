@@ -1,4 +1,4 @@
-//! `genie run` on a server: the same question, the same tree, report and exit codes.
+//! `genie ask` on a server: the same question, the same tree, report and exit codes.
 
 use std::sync::Arc;
 

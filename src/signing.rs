@@ -3,6 +3,7 @@
 //! Each line is a key. The first signs; those behind it are former ones, each with the moment until
 //! which tokens of it may still be shown.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ const KEYS_MAX: usize = 64;
 /// Largest file that is read, in bytes; of text of this length, no more than one copy is made.
 const BYTES_MAX: usize = 16 << 10;
 
+/// Fewest different bytes in a seed that was drawn at random.
+const DISTINCT_BYTES_MIN: usize = 12;
+
 /// The seed of a key.
 pub(crate) type Seed = Zeroizing<[u8; SEED_BYTES]>;
 
@@ -45,6 +49,12 @@ pub(crate) enum Error {
          again", .0.display()
     )]
     Malformed(PathBuf),
+    /// Nobody drew it at random.
+    #[error(
+        "`{}` holds a key that is not random, and so easy to guess; remove it, and have everybody \
+         sign in again", .0.display()
+    )]
+    Weak(PathBuf),
     /// Others can read it.
     #[error(
         "others can read the secret key in `{path}`; run `chmod 600 {path}`, and then `genie keys \
@@ -170,7 +180,9 @@ fn load(path: &Path) -> Result<Vec<Held>, Error> {
         let ends: Vec<bool> = keys.iter().map(|key| key.until.is_some()).collect();
         ends.split_first().is_some_and(|(first, rest)| !first && rest.iter().all(|end| *end))
     };
-    keys.filter(is_whole).ok_or_else(|| Error::Malformed(path.to_owned()))
+    let keys = keys.filter(is_whole).ok_or_else(|| Error::Malformed(path.to_owned()))?;
+    let is_weak = |key: &Held| key.seed.iter().collect::<BTreeSet<_>>().len() < DISTINCT_BYTES_MIN;
+    if keys.iter().any(is_weak) { Err(Error::Weak(path.to_owned())) } else { Ok(keys) }
 }
 
 /// The key that a line holds.

@@ -116,3 +116,79 @@ fn a_variable_that_is_no_setting_is_found_by_check() {
     let said = "`GENIE_LIMIT_HOPS_MAX` is no setting; did you mean `GENIE_LIMITS_HOPS_MAX`?";
     assert!(unknown.stdout.contains(said), "{}", unknown.stdout);
 }
+
+#[test]
+fn a_variable_that_is_no_setting_is_warned_of_and_stops_nothing() {
+    let variables = [("GENIE_PORT", "tcp://10.0.0.1:8080"), ("GENIE_LIMIT_HOPS_MAX", "3")];
+    let near = "`GENIE_LIMIT_HOPS_MAX` is no setting; did you mean `GENIE_LIMITS_HOPS_MAX`?";
+    for arguments in [&["runs", "list"][..], &["config", "print"], &["agents", "--json"]] {
+        let ended = genie_with(&variables, arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        for said in [near, "`GENIE_PORT` is no setting"] {
+            assert_eq!(ended.stderr.matches(said).count(), 1, "{arguments:?}: {}", ended.stderr);
+        }
+    }
+    assert_eq!(genie(&["runs", "list"]).stderr, "there are no such runs\n");
+    // A server logs it; this one then ends for want of an address.
+    let ended = genie_with(&variables, &["serve", "--memory", "--listen", "192.0.2.1:1"]);
+    assert!(ended.code == 2 && ended.stderr.contains(near), "{}", ended.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_or_rule_that_cannot_be_used_is_told_with_its_setting_by_check_and_by_the_server() {
+    use std::os::unix::fs::PermissionsExt;
+    let files = Files::new();
+    let secret: String = (0..32).map(|byte| format!("{:02x}", 5 + 7 * byte)).collect();
+    let (weak, tokens) = ("00".repeat(32), format!("genie-tokens-ed25519:{secret}\n"));
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = files.write(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    file("good", &secret, 0o600);
+    file("open", &tokens, 0o644);
+    file("tokens", &tokens, 0o600);
+    file("torn", &tokens[..40], 0o600);
+    file("short", &secret[..32], 0o600);
+    file("weak", &weak, 0o600);
+    file("zeros", &format!("genie-tokens-ed25519:{weak}\n"), 0o600);
+    let check = |key: &str, value: &str, said: &str| {
+        let (table, name) = key.split_once('.').unwrap_or(("", key));
+        let head = if table.is_empty() { String::new() } else { format!("[{table}]") };
+        let settings = files.write("genie.toml", &format!("{head}\n{name} = \"{value}\"\n"));
+        let variable = format!("GENIE_{}", key.replace('.', "_").to_uppercase());
+        let absolute = files.argument(value);
+        for arguments in [&["config", "check"][..], &["serve", "--listen", "192.0.2.1:1"]] {
+            let by_file = genie(&[&["--config", &settings], arguments].concat());
+            let by_variable = genie_with(&[(&variable, &absolute)], arguments);
+            for (ended, place) in [
+                (by_file, format!("genie.toml:2: `{key}`: ")),
+                (by_variable, format!("{variable}: `{key}`: ")),
+            ] {
+                assert_eq!((ended.code, &*ended.stdout), (2, ""), "{arguments:?}");
+                let told = ended.complaint();
+                assert!(told.contains(&place) && told.contains(said), "{}", ended.stderr);
+                assert!(!ended.stderr.contains(&secret[..16]), "{}", ended.stderr);
+            }
+        }
+    };
+    check("sign_in.key", "open", "others can read the secret key");
+    check("sign_in.key", "torn", "holds no key that signs tokens");
+    check("sign_in.key", "good", "holds no key that signs tokens");
+    check("sign_in.key", "zeros", "is not random");
+    check("sealing_key", "open", "others can read the sealing key");
+    check("sealing_key", "short", "is 32 random bytes");
+    check("sealing_key", "weak", "is not random");
+    check("checkpoint_key", "open", "others can read the secret key");
+    check("checkpoint_key", "tokens", "a signer key reads");
+    check("policies", "nowhere", "nowhere");
+
+    let sound = [("GENIE_SIGN_IN_KEY", "tokens"), ("GENIE_SEALING_KEY", "good")];
+    let sound = sound.map(|(variable, name)| (variable, files.argument(name)));
+    let sound = sound.each_ref().map(|(variable, path)| (*variable, path.as_str()));
+    let ended = genie_with(&sound, &["config", "check"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let given = genie_with(&[("GENIE_SEALING_SECRET", &*weak)], &["config", "check"]);
+    assert_eq!(given.code, 2);
+    assert!(given.complaint().contains("`GENIE_SEALING_SECRET`, line 1"), "{}", given.stderr);
+}

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde_json::json;
 use toml::Value;
 
-use super::stdout;
-use crate::config::{Setting, Source};
+use super::{material, stdout};
+use crate::config::{Config, Setting, Source};
 
 /// Arguments of `genie config`.
 #[derive(Debug, clap::Args)]
@@ -26,16 +26,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check the settings file and the environment, and do nothing else.
+    /// Check the settings file, the environment, and the keys and rules that they name, and do
+    /// nothing else.
     ///
-    /// Exits with 2 if a setting is wrong, and with 1 if a variable of the environment looks like
-    /// one of Genie's and is none.
+    /// Exits with 2 if a setting or what it names cannot be used, as `genie serve` does, and with 1
+    /// if a variable of the environment looks like one of Genie's and is none.
     Check,
 }
 
 /// Variables of Genie's that are no settings.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "GENIE_CONFIG",
+    "GENIE_LISTEN",
     "GENIE_DATA",
     "GENIE_DATABASE",
     "GENIE_CHECKPOINT_KEY_FILE",
@@ -55,38 +57,56 @@ pub(crate) fn overrule(settings: &mut [Setting], key: &str, value: &str, source:
     }
 }
 
-pub(crate) fn main(args: &Args, settings: &[Setting]) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(args: &Args, config: &Config, settings: &[Setting]) -> anyhow::Result<ExitCode> {
+    if matches!(args.command, Command::Print { .. }) {
+        warn_of_strays(settings);
+    }
     match args.command {
         Command::Print { json: true } => stdout::write_json(&as_json(settings))?,
         Command::Print { json: false } => stdout::write(as_toml(settings).as_bytes())?,
-        Command::Check => return check(settings),
+        Command::Check => return check(config, settings),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(settings: &[Setting]) -> anyhow::Result<ExitCode> {
-    let ours: Vec<String> = std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with("GENIE_") && !name.starts_with("GENIE_TEST_"))
-        .collect();
-    let settings_known: Vec<String> = settings.iter().map(Setting::variable).collect();
-    let known = || settings_known.iter().map(String::as_str).chain(OTHERS);
-    let mut unknown: Vec<&String> =
-        ours.iter().filter(|name| known().all(|known| known != name.as_str())).collect();
-    unknown.sort();
+fn check(config: &Config, settings: &[Setting]) -> anyhow::Result<ExitCode> {
+    material::check(config, settings)?;
     let given = settings.iter().filter(|setting| setting.source != Source::Default).count();
-    if unknown.is_empty() {
+    let strays = strays(settings);
+    if strays.is_empty() {
         let all = settings.len();
         let said = format!("All {all} settings are sound; {given} are not the default.\n");
         stdout::write(said.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    for name in unknown {
-        let near = genie_policies::nearest(name, known());
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        stdout::write(format!("`{name}` is no setting{hint}\n").as_bytes())?;
+    for stray in strays {
+        stdout::write(format!("{stray}\n").as_bytes())?;
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Says which variables of the environment are taken for nothing.
+pub(crate) fn warn_of_strays(settings: &[Setting]) {
+    strays(settings).iter().for_each(|stray| anstream::eprintln!("warning: {stray}"));
+}
+
+/// The variables of the environment that look like Genie's and are none, in words. None stops a
+/// process: what starts it may set its own, as Kubernetes does beside a service called `genie`.
+pub(crate) fn strays(settings: &[Setting]) -> Vec<String> {
+    let of_settings: Vec<String> = settings.iter().map(Setting::variable).collect();
+    let known = || of_settings.iter().map(String::as_str).chain(OTHERS);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut strays: Vec<String> = names
+        .filter(|name| name.starts_with("GENIE_") && !name.starts_with("GENIE_TEST_"))
+        .filter(|name| known().all(|known| known != name))
+        .collect();
+    strays.sort();
+    let told = strays.iter().map(|name| {
+        let near = genie_policies::nearest(name, known());
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        format!("`{name}` is no setting{hint}")
+    });
+    told.collect()
 }
 
 fn as_toml(settings: &[Setting]) -> String {

@@ -28,6 +28,7 @@ mod follow;
 mod keys;
 mod log;
 mod looking;
+mod material;
 mod named;
 mod new;
 mod person;
@@ -258,6 +259,15 @@ impl Cli {
             return Err(remote::local_only().into());
         }
         match self.command {
+            Command::Serve(_) => {
+                config::strays(&settings).iter().for_each(|stray| tracing::warn!("{stray}"));
+                material::check(&config, &settings)?;
+            }
+            // It says by itself what the others only warn of.
+            Command::Config(_) => {}
+            _ => config::warn_of_strays(&settings),
+        }
+        match self.command {
             Command::Ask(args) => run::main(&args, config, agents),
             Command::Serve(args) => serve::main(&args, &config, agents),
             Command::Admin(args) => admin::main(&args, &config),
@@ -269,7 +279,7 @@ impl Cli {
             Command::Erase(args) => erase::main(&args, &config),
             Command::Keys(args) => keys::main(args, &config),
             Command::Db(args) => db::main(&args, &config),
-            Command::Config(args) => config::main(&args, &settings),
+            Command::Config(args) => config::main(&args, &config, &settings),
             Command::Agents(args) => agents::main(&args, &config, agents),
             Command::Policy(args) => policy::main(&args, &config, agents),
             Command::New(args) => new::main(&args),

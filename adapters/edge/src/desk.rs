@@ -283,7 +283,7 @@ impl Desk {
         };
         self.accounts.open(&session, 50).await.unwrap();
         let lasts = if fate == Fate::Expired { Duration::ZERO } else { Duration::from_hours(1) };
-        self.edge.tokens.made(Use::Access, &session, id, (now, lasts)).unwrap()
+        self.edge.tokens.made(Use::Access, &session, (now, lasts)).unwrap()
     }
 
     pub(crate) async fn send(

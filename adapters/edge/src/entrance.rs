@@ -129,7 +129,11 @@ impl Entrance {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<(Session, Account), Problem> {
-        self.good(claims.sid, now).await
+        let (session, account) = self.good(claims.sid, now).await?;
+        if claims.sub != account.id {
+            return Err(Problem::ended_session());
+        }
+        Ok((session, account))
     }
 
     async fn good(&self, id: SessionId, now: Timestamp) -> Result<(Session, Account), Problem> {

@@ -168,10 +168,8 @@ fn answer(
     now: Timestamp,
 ) -> Result<Response, Problem> {
     let sign_in = &edge.options.sign_in;
-    let made = |of, lasts| {
-        let id = edge.options.ids.uuid(now);
-        edge.tokens.made(of, session, id, (now, lasts)).ok_or_else(Problem::panicked)
-    };
+    let made =
+        |of, lasts| edge.tokens.made(of, session, (now, lasts)).ok_or_else(Problem::panicked);
     let mut response = body::json(&json!({
         "access_token": made(Use::Access, sign_in.access)?,
         "refresh_token": made(Use::Refresh, sign_in.session)?,

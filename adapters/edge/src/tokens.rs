@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 /// Who signs, and for whom.
 const ISSUER: &str = "genie";
 const AUDIENCE: &str = "genie/v1";
+/// Domain separation for the ids of tokens.
+const TOKEN_DOMAIN: &str = "genie/token-id/v1\n";
 /// Longest token that is read, in bytes.
 const LEN_MAX: usize = 2_048;
 /// How far the clocks of processes that share a key may differ, in seconds.
@@ -71,6 +73,15 @@ impl Use {
             Self::Refresh => "genie-refresh+jwt",
         }
     }
+
+    /// The id of the one token for this use that a session has between two renewals: a UUID of
+    /// version 8 (RFC 9562) over all that tells it from others.
+    fn id(self, account: AccountId, session: SessionId, generation: u64) -> Uuid {
+        let named = format!("{TOKEN_DOMAIN}{} {account} {session} {generation}", self.kind());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Hash::of(named.as_bytes()).0[..16]);
+        Uuid::new_v8(bytes)
+    }
 }
 
 /// What a token says.
@@ -79,7 +90,8 @@ impl Use {
 pub(crate) struct Claims {
     iss: String,
     aud: String,
-    sub: AccountId,
+    /// The account.
+    pub(crate) sub: AccountId,
     jti: Uuid,
     iat: i64,
     nbf: i64,
@@ -181,7 +193,6 @@ impl Tokens {
         &self,
         of: Use,
         session: &Session,
-        id: Uuid,
         (now, lasts): (Timestamp, Duration),
     ) -> Option<String> {
         let seconds = |at: Timestamp| at.as_micros() / 1_000_000;
@@ -189,7 +200,7 @@ impl Tokens {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: session.account,
-            jti: id,
+            jti: of.id(session.account, session.id, session.generation),
             iat: seconds(now),
             nbf: seconds(now),
             exp: seconds(now.plus(lasts).min(session.expires_at)),
@@ -240,6 +251,10 @@ impl Tokens {
         }
         let read = decode::<Claims>(text, &key.decoding, &self.validation);
         let claims = read.map_err(|_| Refusal::Invalid)?.claims;
+        // It is the token that it says it is, and not that of another use, session or renewal.
+        if claims.jti != of.id(claims.sub, claims.sid, claims.generation) {
+            return Err(Refusal::Invalid);
+        }
         let now = now.as_micros() / 1_000_000;
         if claims.nbf > now + LEEWAY_S {
             return Err(Refusal::Invalid);
@@ -289,7 +304,7 @@ mod tests {
 
     fn made(of: Use) -> String {
         let lasts = Duration::from_mins(15);
-        by(&[SEED]).made(of, &session(), Uuid::from_u128(4), (at(100), lasts)).unwrap()
+        by(&[SEED]).made(of, &session(), (at(100), lasts)).unwrap()
     }
 
     fn part(value: &Value) -> String {
@@ -335,7 +350,7 @@ mod tests {
         assert!(both.read(Use::Access, &token, at(500)).is_ok());
         assert_eq!(both.read(Use::Access, &token, at(1_000)), Err(Refusal::Expired));
         let lasts = (at(100), Duration::from_mins(15));
-        let newer = both.made(Use::Access, &session(), Uuid::nil(), lasts).unwrap();
+        let newer = both.made(Use::Access, &session(), lasts).unwrap();
         assert!(both.read(Use::Access, &newer, at(500)).is_ok());
         assert_eq!(old.read(Use::Access, &newer, at(500)), Err(Refusal::UnknownKey));
         // The key that a token names is the key that it is read by.
@@ -414,7 +429,7 @@ mod tests {
         check(&hs256, "HS256 over the public key");
         let other = by(&[[8; 32]]);
         let lasts = (at(100), Duration::from_mins(15));
-        let foreign = other.made(Use::Access, &session(), Uuid::nil(), lasts).unwrap();
+        let foreign = other.made(Use::Access, &session(), lasts).unwrap();
         check(&foreign, "another installation's");
         for (key, value) in [
             ("kid", json!("0000000000000000")),
@@ -439,6 +454,28 @@ mod tests {
             let token = forged(&header(), |claims| claims[key] = value.clone());
             check(&token, &format!("{key}: {value}"));
         }
+        let Session { account, id: sid, .. } = session();
+        let id = |of: Use, generation| json!(of.id(account, sid, generation));
+        for (key, value) in [
+            ("jti", json!("4")),
+            ("jti", Value::Null),
+            ("jti", json!(Uuid::nil())),
+            ("jti", id(Use::Access, 2)),
+            ("jti", id(Use::Access, 4)),
+            ("jti", id(Use::Refresh, 3)),
+            ("jti", json!(Use::Access.id(account, SessionId(Uuid::nil()), 3))),
+            ("sid", json!(Uuid::from_u128(9))),
+            ("sub", json!(Uuid::from_u128(9))),
+            ("generation", json!(2)),
+            ("generation", json!(4)),
+        ] {
+            let token = forged(&header(), |claims| claims[key] = value.clone());
+            check(&token, &format!("{key}: {value}"));
+        }
+        let token = forged(&header(), |claims| {
+            claims.as_object_mut().unwrap().remove("jti");
+        });
+        check(&token, "no jti");
         for text in ["", ".", "..", "a.b.c", &"a".repeat(10_000)] {
             check(text, text);
         }

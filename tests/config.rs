@@ -139,13 +139,13 @@ fn a_variable_that_is_no_setting_is_warned_of_and_stops_nothing() {
 fn a_key_or_rule_that_cannot_be_used_is_told_with_its_setting_by_check_and_by_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let files = Files::new();
-    let secret: String = (0..32).map(|byte| format!("{:02x}", 5 + 7 * byte)).collect();
+    let secret = "05132a41586f8694abc2d9f0071e354c637a91a8bfd6ed041b324960778ea5bc";
     let (weak, tokens) = ("00".repeat(32), format!("genie-tokens-ed25519:{secret}\n"));
     let file = |name: &str, text: &str, mode: u32| {
         let path = files.write(name, text);
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    file("good", &secret, 0o600);
+    file("good", secret, 0o600);
     file("open", &tokens, 0o644);
     file("tokens", &tokens, 0o600);
     file("torn", &tokens[..40], 0o600);
@@ -155,7 +155,7 @@ fn a_key_or_rule_that_cannot_be_used_is_told_with_its_setting_by_check_and_by_th
     let check = |key: &str, value: &str, said: &str| {
         let (table, name) = key.split_once('.').unwrap_or(("", key));
         let head = if table.is_empty() { String::new() } else { format!("[{table}]") };
-        let settings = files.write("genie.toml", &format!("{head}\n{name} = \"{value}\"\n"));
+        let settings = files.write("genie.toml", format!("{head}\n{name} = \"{value}\"\n"));
         let variable = format!("GENIE_{}", key.replace('.', "_").to_uppercase());
         let absolute = files.argument(value);
         for arguments in [&["config", "check"][..], &["serve", "--listen", "192.0.2.1:1"]] {

@@ -87,7 +87,9 @@ fn check(config: &Config, settings: &[Setting]) -> anyhow::Result<ExitCode> {
 
 /// Says which variables of the environment are taken for nothing.
 pub(crate) fn warn_of_strays(settings: &[Setting]) {
-    strays(settings).iter().for_each(|stray| anstream::eprintln!("warning: {stray}"));
+    for stray in strays(settings) {
+        anstream::eprintln!("warning: {stray}");
+    }
 }
 
 /// The variables of the environment that look like Genie's and are none, in words. None stops a

@@ -260,7 +260,9 @@ impl Cli {
         }
         match self.command {
             Command::Serve(_) => {
-                config::strays(&settings).iter().for_each(|stray| tracing::warn!("{stray}"));
+                for stray in config::strays(&settings) {
+                    tracing::warn!("{stray}");
+                }
                 material::check(&config, &settings)?;
             }
             // It says by itself what the others only warn of.

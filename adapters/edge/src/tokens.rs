@@ -402,6 +402,36 @@ mod tests {
     }
 
     #[test]
+    fn a_token_with_another_id_than_its_own_is_not_taken() {
+        let tokens = by(&[SEED]);
+        let check = |token: &str, what: &str| {
+            assert_eq!(tokens.read(Use::Access, token, at(500)), Err(Refusal::Invalid), "{what}");
+        };
+        let Session { account, id: sid, .. } = session();
+        let id = |of: Use, generation| json!(of.id(account, sid, generation));
+        for (key, value) in [
+            ("jti", json!("4")),
+            ("jti", Value::Null),
+            ("jti", json!(Uuid::nil())),
+            ("jti", id(Use::Access, 2)),
+            ("jti", id(Use::Access, 4)),
+            ("jti", id(Use::Refresh, 3)),
+            ("jti", json!(Use::Access.id(account, SessionId(Uuid::nil()), 3))),
+            ("sid", json!(Uuid::from_u128(9))),
+            ("sub", json!(Uuid::from_u128(9))),
+            ("generation", json!(2)),
+            ("generation", json!(4)),
+        ] {
+            let token = forged(&header(), |claims| claims[key] = value.clone());
+            check(&token, &format!("{key}: {value}"));
+        }
+        let token = forged(&header(), |claims| {
+            claims.as_object_mut().unwrap().remove("jti");
+        });
+        check(&token, "no jti");
+    }
+
+    #[test]
     fn no_other_algorithm_key_or_claim_is_taken() {
         let tokens = by(&[SEED]);
         let check = |token: &str, what: &str| {
@@ -454,28 +484,6 @@ mod tests {
             let token = forged(&header(), |claims| claims[key] = value.clone());
             check(&token, &format!("{key}: {value}"));
         }
-        let Session { account, id: sid, .. } = session();
-        let id = |of: Use, generation| json!(of.id(account, sid, generation));
-        for (key, value) in [
-            ("jti", json!("4")),
-            ("jti", Value::Null),
-            ("jti", json!(Uuid::nil())),
-            ("jti", id(Use::Access, 2)),
-            ("jti", id(Use::Access, 4)),
-            ("jti", id(Use::Refresh, 3)),
-            ("jti", json!(Use::Access.id(account, SessionId(Uuid::nil()), 3))),
-            ("sid", json!(Uuid::from_u128(9))),
-            ("sub", json!(Uuid::from_u128(9))),
-            ("generation", json!(2)),
-            ("generation", json!(4)),
-        ] {
-            let token = forged(&header(), |claims| claims[key] = value.clone());
-            check(&token, &format!("{key}: {value}"));
-        }
-        let token = forged(&header(), |claims| {
-            claims.as_object_mut().unwrap().remove("jti");
-        });
-        check(&token, "no jti");
         for text in ["", ".", "..", "a.b.c", &"a".repeat(10_000)] {
             check(text, text);
         }

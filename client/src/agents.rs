@@ -51,7 +51,7 @@ pub struct Agent {
     pub concurrency_max: u64,
     /// Most restarts after a panic.
     pub restarts_max: u64,
-    /// How it is doing.
+    /// How it is doing; only operators are told.
     pub health: Option<Health>,
 }
 

@@ -29,8 +29,8 @@ pub struct Policy {
     pub version: String,
     /// What it is for.
     pub description: String,
-    /// How often it has objected since the server started.
-    pub hits: u64,
+    /// How often it has objected since the server started; only operators are told.
+    pub hits: Option<u64>,
 }
 
 /// A message that nobody sends. What is left out is as if the caller had sent it over HTTP.

@@ -142,6 +142,7 @@ fn options(config: &Config, (running, pacing): (&Arc<Running>, &Pacing), seeds: 
             admit,
             newcomers,
         ),
+        operators: running.system().tenant(person::TENANT),
         sign_in: genie_edge::SignIn { seeds, access, session },
         paces: pacing.paces.clone(),
         attempts: running.attempts().clone(),

@@ -220,7 +220,7 @@ async fn a_client_reads_the_policies_and_asks_them() {
     assert!(client.ask(&Question::new(evil, STATEMENT)).await.is_err());
     let listed = client.policies().await.unwrap();
     let objected: Vec<&str> =
-        listed.policies.iter().filter(|one| one.hits > 0).map(|one| &*one.id).collect();
+        listed.policies.iter().filter(|one| one.hits > Some(0)).map(|one| &*one.id).collect();
     assert_eq!(objected, ["prompt-injection"]);
 
     let arguments = json!({ "payee": "Asha Traders", "amount_minor": 2_500_000, "reason": "r" });

@@ -3,20 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use genie_core::AgentSpec;
 use genie_core::registry::Health;
 use genie_core::spec::KindSpec;
 use serde_json::{Value, json};
 
-use crate::body;
+use crate::auth::{Caller, Known};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::{body, rights};
+
+/// How the agents are doing, whoever's runs they work on: for operators.
+fn health(edge: &Edge, caller: &Caller) -> Vec<Health> {
+    let oversees = rights::oversees(caller.identity(), &edge.options.operators);
+    if oversees { edge.kernel().health() } else { Vec::new() }
+}
 
 /// `GET /v1/agents`: all of them, in the order in which they are registered.
-pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
-    let health = edge.kernel().health();
+pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
+    let health = health(&edge, &caller);
     let specs = edge.kernel().registry().specs();
     let data: Vec<Value> = specs.map(|spec| shown(&edge, spec, &health)).collect();
     let mut kinds = BTreeMap::new();
@@ -31,11 +38,12 @@ pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
 /// `GET /v1/agents/{id}`.
 pub(crate) async fn show(
     State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let spec = edge.kernel().registry().specs().find(|spec| spec.id == id);
     let spec = spec.ok_or_else(|| Problem::not_found("agent"))?;
-    Ok(body::json(&shown(&edge, spec, &edge.kernel().health())))
+    Ok(body::json(&shown(&edge, spec, &health(&edge, &caller))))
 }
 
 fn names(kinds: &[KindSpec]) -> Vec<&'static str> {

@@ -79,8 +79,12 @@ async fn admitted(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if !gate.right.is_some_and(|right| right.is_given_to(caller.identity())) {
-        return Err(Problem::forbidden("none of your roles may do this"));
+    let operators = &gate.edge.options.operators;
+    if !gate.right.is_some_and(|right| right.is_given_to(caller.identity(), operators)) {
+        return Err(match gate.right {
+            Some(Right::Operates(_)) => Problem::forbidden("only operators of the server may"),
+            _ => Problem::forbidden("none of your roles may do this"),
+        });
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)

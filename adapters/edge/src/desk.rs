@@ -175,11 +175,13 @@ impl Desk {
         let accounts = Arc::new(MemoryAccounts::default());
         let tap = kernel.system(&authority).tap();
         let admit: Admit = Arc::new(move |identity| authority.admit(identity));
+        let operators = admit(rights("acme", &[])).tenant().clone();
         let newcomers = Some(rights("acme", &["user"]));
         let ring = keys.clone();
         let options = Options {
             kernel,
             entrance: Entrance::new(ring, accounts.clone(), admit.clone(), newcomers),
+            operators,
             sign_in: SignIn {
                 seeds: Arc::new(|| Ok(vec![Zeroizing::new([7; 32])])),
                 access: Duration::from_mins(15),

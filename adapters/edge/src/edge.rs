@@ -14,7 +14,7 @@ use genie_core::label::Label;
 use genie_core::pace::Paces;
 use genie_core::tap::Tap;
 use genie_core::tasks::Tasks;
-use genie_core::{Ask, Kernel};
+use genie_core::{Ask, Kernel, Tenant};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::Question;
@@ -80,6 +80,9 @@ pub struct Options {
     pub kernel: Kernel,
     /// Who may come in.
     pub entrance: Entrance,
+    /// The tenant whose administrators and auditors operate the installation, and so get at what is
+    /// about all tenants together.
+    pub operators: Tenant,
     /// How they sign in with a password.
     pub sign_in: SignIn,
     /// Where requests are counted.

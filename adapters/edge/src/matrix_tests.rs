@@ -82,7 +82,7 @@ async fn nobody_passes_without_a_good_credential_of_the_right_role() {
             let key = if closes { &fresh } else { key };
             let may = match right {
                 Right::Open | Right::Known => true,
-                Right::Roles(roles) => roles.contains(role),
+                Right::Roles(roles) | Right::Operates(roles) => roles.contains(role),
                 Right::Decides => ["approver", "treasurer"].contains(role),
             };
             let (status, code) = code(Some(key)).await;
@@ -92,6 +92,55 @@ async fn nobody_passes_without_a_good_credential_of_the_right_role() {
                 assert_eq!((status, &*code), (404, "not_found"), "{place} as {role}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_about_all_tenants_is_for_the_roles_of_the_operators_tenant_alone() {
+    let desk = Desk::new().await;
+    for role in ["user", "approver", "auditor", "admin"] {
+        let (ours, theirs) = (
+            desk.key("acme", &[role], Fate::Good).await,
+            desk.key("globex", &[role], Fate::Good).await,
+        );
+        let mut refused = BTreeSet::new();
+        for route in routes() {
+            let path = concrete(route.path);
+            let answer = desk.send(&route.method, &path, Some(&theirs), "").await;
+            let is_refused = answer.code() == "forbidden";
+            match rights::of(&route.method, route.path).unwrap() {
+                Right::Operates(_) => {
+                    assert_eq!(answer.status, 403, "{path} as {role}");
+                    refused.insert(route.path);
+                }
+                Right::Roles(roles) => assert_eq!(is_refused, !roles.contains(&role), "{path}"),
+                Right::Open | Right::Known | Right::Decides => {}
+            }
+        }
+        let expected = [
+            "/debug/pprof/",
+            "/debug/pprof/heap",
+            "/debug/pprof/profile",
+            "/metrics",
+            "/v1/audit/checkpoint",
+            "/v1/audit/verify",
+        ];
+        assert!(refused.iter().eq(expected.iter()), "{refused:?}");
+
+        // What is not about all tenants is shown without what is.
+        let counts = async |key: &str| {
+            let get = async |path: &str| desk.send(&Method::GET, path, Some(key), "").await.body;
+            let (agents, agent) = (get("/v1/agents").await, get("/v1/agents/echo").await);
+            let policies = get("/v1/policies").await;
+            let shown = [&agents["data"][0]["health"], &agent["health"]];
+            assert_eq!(shown[0].is_null(), shown[1].is_null());
+            assert_eq!(agent["id"], "echo");
+            assert_eq!(policies["data"][0]["id"], "allow");
+            (shown[0].is_null(), policies["data"][0]["hits"].is_null())
+        };
+        assert_eq!(counts(&theirs).await, (true, true), "{role}");
+        let hidden = ["user", "approver"].contains(&role);
+        assert_eq!(counts(&ours).await, (hidden, hidden), "{role}");
     }
 }
 
@@ -288,7 +337,7 @@ async fn a_key_that_asks_too_fast_waits_and_no_other_does() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_says_what_it_has_done_of_late() {
     let desk = Desk::new().await;
-    let key = desk.key("acme", &["user"], Fate::Good).await;
+    let key = desk.key("acme", &["admin"], Fate::Good).await;
     let ask = async || desk.send(&Method::POST, "/v1/ask", Some(&key), ASKED).await.status;
     let health = async || {
         let shown = desk.send(&Method::GET, "/v1/agents/echo", Some(&key), "").await;

@@ -262,8 +262,16 @@ impl Operation {
             operation["requestBody"] = json!({ "required": true, "content": content });
         }
         operation["security"] = if self.is_open() { json!([]) } else { json!([{ "key": [] }]) };
-        if let Some(Right::Roles(roles)) = rights::of(&self.method, self.path) {
-            operation["description"] = json!(format!("For the roles {}.", roles.join(", ")));
+        match rights::of(&self.method, self.path) {
+            Some(Right::Roles(roles)) => {
+                operation["description"] = json!(format!("For the roles {}.", roles.join(", ")));
+            }
+            Some(Right::Operates(roles)) => {
+                let of = "in the tenant of the operators";
+                let roles = roles.join(", ");
+                operation["description"] = json!(format!("For the roles {roles} {of}."));
+            }
+            _ => {}
         }
         operation
     }

@@ -17,12 +17,16 @@ use crate::auth::Known;
 use crate::body::{self, Json};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::rights;
 
-/// `GET /v1/policies`: all of them, in the order in which they are asked.
-pub(crate) async fn list(State(edge): State<Arc<Edge>>) -> Response {
+/// `GET /v1/policies`: all of them, in the order in which they are asked; with what they objected
+/// to, whoever's it was, for operators.
+pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
+    let oversees = rights::oversees(caller.identity(), &edge.options.operators);
     let policies = edge.kernel().policies();
     let mut data: Vec<Value> = Vec::new();
     for (id, version, description, hits) in policies.list() {
+        let hits = oversees.then_some(hits);
         data.push(json!({
             "id": id, "version": version, "description": description, "hits": hits,
         }));

@@ -4,6 +4,7 @@
 //! their tenant, and, unless they may see everything there, of their own.
 
 use axum::http::Method;
+use genie_core::Tenant;
 use genie_core::identity::{ADMIN, APPROVER, AUDITOR, USER};
 use genie_core::principal::Identity;
 
@@ -16,23 +17,27 @@ pub(crate) enum Right {
     Known,
     /// Whoever has a good credential and one of these roles.
     Roles(&'static [&'static str]),
+    /// Whoever has a good credential of the operators' tenant, and one of these roles there: what is
+    /// behind it is about the whole installation, and so about every tenant.
+    Operates(&'static [&'static str]),
     /// Whoever has a role that approvals may ask for: `approver`, or one that only a policy knows.
     Decides,
 }
 
 const EVERY: Right = Right::Roles(&[USER, APPROVER, AUDITOR, ADMIN]);
 const ASKS: Right = Right::Roles(&[USER, ADMIN]);
-const AUDITS: Right = Right::Roles(&[AUDITOR, ADMIN]);
+const ALL_SEEING: &[&str] = &[AUDITOR, ADMIN];
+const AUDITS: Right = Right::Roles(ALL_SEEING);
 const SEES: Right = Right::Roles(&[USER, AUDITOR, ADMIN]);
 
 /// The rights.
 pub(crate) const RIGHTS: &[(Method, &str, Right)] = &[
     (Method::GET, "/health", Right::Open),
     (Method::GET, "/ready", Right::Open),
-    (Method::GET, "/metrics", Right::Roles(&[ADMIN])),
-    (Method::GET, "/debug/pprof/", Right::Roles(&[ADMIN])),
-    (Method::GET, "/debug/pprof/profile", Right::Roles(&[ADMIN])),
-    (Method::GET, "/debug/pprof/heap", Right::Roles(&[ADMIN])),
+    (Method::GET, "/metrics", Right::Operates(&[ADMIN])),
+    (Method::GET, "/debug/pprof/", Right::Operates(&[ADMIN])),
+    (Method::GET, "/debug/pprof/profile", Right::Operates(&[ADMIN])),
+    (Method::GET, "/debug/pprof/heap", Right::Operates(&[ADMIN])),
     (Method::GET, "/openapi.json", Right::Open),
     (Method::GET, "/docs", Right::Open),
     (Method::POST, "/v1/auth/register", Right::Open),
@@ -67,8 +72,8 @@ pub(crate) const RIGHTS: &[(Method, &str, Right)] = &[
     (Method::GET, "/v1/policies", EVERY),
     (Method::POST, "/v1/policies/evaluate", AUDITS),
     (Method::GET, "/v1/audit", AUDITS),
-    (Method::GET, "/v1/audit/checkpoint", AUDITS),
-    (Method::POST, "/v1/audit/verify", AUDITS),
+    (Method::GET, "/v1/audit/checkpoint", Right::Operates(ALL_SEEING)),
+    (Method::POST, "/v1/audit/verify", Right::Operates(ALL_SEEING)),
 ];
 
 /// Who may use the route; `None` is nobody.
@@ -78,15 +83,22 @@ pub(crate) fn of(method: &Method, path: &str) -> Option<Right> {
 }
 
 impl Right {
-    /// Whether the bearer of a good credential has it.
-    pub(crate) fn is_given_to(self, identity: &Identity) -> bool {
+    /// Whether the bearer of a good credential has it, where these are the operators.
+    pub(crate) fn is_given_to(self, identity: &Identity, operators: &Tenant) -> bool {
+        let has = |roles: &[&str]| roles.iter().any(|role| identity.roles.contains(*role));
         let known = |role: &String| [USER, AUDITOR, ADMIN].contains(&role.as_str());
         match self {
             Self::Open | Self::Known => true,
-            Self::Roles(roles) => roles.iter().any(|role| identity.roles.contains(*role)),
+            Self::Roles(roles) => has(roles),
+            Self::Operates(roles) => has(roles) && identity.tenant == operators.as_str(),
             Self::Decides => identity.roles.iter().any(|role| !known(role)),
         }
     }
+}
+
+/// Whether the bearer may see what is counted over all tenants.
+pub(crate) fn oversees(identity: &Identity, operators: &Tenant) -> bool {
+    Right::Operates(ALL_SEEING).is_given_to(identity, operators)
 }
 
 /// Whether the bearer may see everything of their tenant.

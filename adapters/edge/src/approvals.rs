@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use genie_core::approval::{Approval, ApprovalId, Choice, Filter, Resolution};
 use genie_core::identity::APPROVER;
@@ -20,7 +21,7 @@ use crate::auth::{Caller, Known};
 use crate::body::{self, Json, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
-use crate::{page, rights, view};
+use crate::{page, retry, rights, view};
 
 /// How many approvals are read at a time to find those that the caller may see.
 const READ: usize = 500;
@@ -152,7 +153,8 @@ pub(crate) async fn decide(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
-    Json(decided, _): Json<Decided>,
+    headers: HeaderMap,
+    Json(decided, digest): Json<Decided>,
 ) -> Result<Response, Problem> {
     let choice = decided.choice()?;
     if decided.reason.chars().count() > REASON_LEN_MAX {
@@ -160,7 +162,22 @@ pub(crate) async fn decide(
         return Err(Problem::invalid("reason", problem));
     }
     let id = visible(&edge, &caller, &id).await?.id;
-    let said = (choice, decided.reason.as_str());
-    let approval = edge.kernel().decide(&caller.principal, id, decided.digest, said).await?;
+    let turn = retry::turn(&edge, &caller, &headers, (digest, id.0)).await?;
+    let said = (choice.clone(), decided.reason.as_str());
+    let approval = match edge.kernel().decide(&caller.principal, id, decided.digest, said).await {
+        Ok(approval) => approval,
+        Err(error) => {
+            let known = edge.kernel().approval(caller.tenant(), id).await?;
+            let counted = known.filter(|known| {
+                let by = &*caller.identity().subject;
+                turn.is_again()
+                    && known.decisions.iter().any(|one| *one.by == *by && one.choice == choice)
+            });
+            match counted {
+                Some(approval) => approval,
+                None => return Err(turn.failed(&edge, error.into()).await),
+            }
+        }
+    };
     Ok(body::json(&view::approval(&approval, edge.now())))
 }

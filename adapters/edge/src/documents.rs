@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use genie_core::blob::Blob;
 use genie_core::document::{Document, DocumentId, Query};
+use genie_core::journal::chain::Hash;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use crate::auth::{Caller, Known};
 use crate::body::{self, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::retry::{self, Turn};
 use crate::{page, rights, upload};
 
 /// A file that was read.
@@ -38,26 +40,45 @@ pub(crate) async fn create(
     Extension(caller): Known,
     request: Request,
 ) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    retry::given(&headers)?;
     let (content, share) = upload::receive(&edge, request).await?;
+    let sent = Hash::of(&[b"document\n", &content[..]].concat());
     let (Read { content, statement }, _share) = reading(&edge, content, share).await?;
     let now = edge.now();
-    let identity = caller.identity();
+    let id = DocumentId(edge.options.ids.uuid(now));
+    let subject = &*caller.identity().subject;
+    let turn = match retry::turn(&edge, &caller, &headers, (sent, id.0)).await? {
+        Turn::Again(again) => {
+            let known = DocumentId(again.id());
+            let known = edge.options.documents.get(caller.tenant(), Some(subject), known).await?;
+            match known {
+                Some((document, _)) => return Ok(created(&document, statement)),
+                None => Turn::First(Some(again.missing(&edge).await?)),
+            }
+        }
+        first @ Turn::First(_) => first,
+    };
     let document = Document {
-        id: DocumentId(edge.options.ids.uuid(now)),
+        id,
         tenant: caller.tenant().clone(),
-        subject: identity.subject.as_str().into(),
+        subject: subject.into(),
         blob: Blob::of(&content),
         created_at: now,
     };
     if !edge.options.documents.put(&document, &content, DOCUMENTS_MAX).await? {
         let problem = format!("you have {DOCUMENTS_MAX} documents; delete one that is done with");
-        return Err(Problem::conflict("full", problem));
+        return Err(turn.failed(&edge, Problem::conflict("full", problem)).await);
     }
+    Ok(created(&document, statement))
+}
+
+fn created(document: &Document, statement: Value) -> Response {
     let mut object = json!(document);
     object["statement"] = statement;
     let mut response = body::json(&object);
     *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    response
 }
 
 /// What the file says of itself, found out beside the tasks that answer others. What it holds of
@@ -121,11 +142,14 @@ pub(crate) async fn delete(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = DocumentId(body::id(&id, "document")?);
+    let request = Hash::of(format!("delete {id}").as_bytes());
+    let turn = retry::turn(&edge, &caller, &headers, (request, id.0)).await?;
     let own = rights::own(caller.identity());
-    if !edge.options.documents.delete(caller.tenant(), own, id).await? {
-        return Err(Problem::not_found("document"));
+    if !edge.options.documents.delete(caller.tenant(), own, id).await? && !turn.is_again() {
+        return Err(turn.failed(&edge, Problem::not_found("document")).await);
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::{Account, Accounts, PasswordHash, Session, SessionId};
-use genie_core::identity::{Credential, Error, KeyRing, Keys};
+use genie_core::identity::{Credential, Error, KeyId, KeyRing, Keys};
 use genie_core::journal::chain::Hash;
 use genie_core::limits::SESSIONS_PER_ACCOUNT_MAX;
 use genie_core::principal::{Identity, Principal};
@@ -57,6 +57,11 @@ impl Entrance {
     /// The keys, of one tenant at a time.
     pub(crate) fn keys(&self) -> &dyn Keys {
         &self.keys
+    }
+
+    /// Whether a key was made with this id, which nobody but the edge has made up.
+    pub(crate) async fn has_made(&self, id: KeyId) -> Result<bool, Error> {
+        Ok(self.keys.claimed(id).await?.is_some())
     }
 
     /// Whether the store answers.

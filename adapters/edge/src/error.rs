@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use genie_core::approval::{DecideError, Refusal};
 use genie_core::audit::receipts::NoReceipt;
 use genie_core::failure::{Denied, Failure};
+use genie_core::identity::KeyId;
 use genie_core::ids::RunId;
 use genie_core::outcome::Outcome;
 use genie_core::{Refused, journal, ours};
@@ -126,6 +127,15 @@ impl Problem {
 
     pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "it is too late", detail)
+    }
+
+    /// A key that was made, and whose text was in the answer to the request that made it only.
+    pub(crate) fn key_made(id: KeyId) -> Self {
+        let detail = format!(
+            "the request made the key `{id}` before, and its text is shown once; if it is lost, \
+             delete that key and make another under a new `Idempotency-Key`"
+        );
+        Self::conflict("key_made", detail).with("key_id", json!(id))
     }
 
     /// A place in the journal from which nobody can go on without a gap.

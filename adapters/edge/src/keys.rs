@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use genie_core::budget::BudgetId;
 use genie_core::clock::Timestamp;
 use genie_core::identity::{ADMIN, Credential, Key, KeyId, Maker, Query, Quotas};
+use genie_core::journal::chain::Hash;
 use genie_core::limits::KEY_CHAIN_MAX;
 use genie_core::principal::{Allowed, Identity};
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ use crate::body::{self, Json, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
 use crate::money::Money;
+use crate::retry::{self, Turn};
 use crate::{page, sessions};
 
 /// Most characters of a name, subject, role, scope or consent.
@@ -264,7 +266,8 @@ fn maker(caller: &Caller) -> Result<(Maker, Option<Timestamp>), Problem> {
 pub(crate) async fn create(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
-    Json(wanted, _): Json<Wanted>,
+    headers: HeaderMap,
+    Json(wanted, digest): Json<Wanted>,
 ) -> Result<Response, Problem> {
     check_name("name", &wanted.name)?;
     let (now, name) = (edge.now(), wanted.name.as_str().into());
@@ -282,6 +285,15 @@ pub(crate) async fn create(
     let budget = wanted.budget.as_ref().map(|money| currency.minor("budget", money)).transpose()?;
     let identity = wanted.identity(&caller)?;
     let made = Credential::make(&*edge.options.ids, now);
+    if let Turn::Again(again) = retry::turn(&edge, &caller, &headers, (digest, made.id().0)).await?
+    {
+        let id = KeyId(again.id());
+        // Its secret is nowhere any more.
+        if edge.options.entrance.has_made(id).await? {
+            return Err(Problem::key_made(id));
+        }
+        again.missing(&edge).await?;
+    }
     let key = Key {
         id: made.id(),
         name,
@@ -313,12 +325,16 @@ pub(crate) async fn revoke(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = KeyId(body::id(&id, "key")?);
+    let request = Hash::of(format!("revoke {id}").as_bytes());
+    let turn = retry::turn(&edge, &caller, &headers, (request, id.0)).await?;
     let subject = (!is_admin(&caller)).then(|| caller.identity().subject.clone());
     let keys = edge.options.entrance.keys();
-    if !keys.revoke(caller.tenant(), subject.as_deref(), id, edge.now()).await? {
-        return Err(Problem::not_found("key"));
+    let is_revoked = keys.revoke(caller.tenant(), subject.as_deref(), id, edge.now()).await?;
+    if !is_revoked && !turn.is_again() {
+        return Err(turn.failed(&edge, Problem::not_found("key")).await);
     }
     tracing::info!(key = %id, by = caller.identity().subject, "a key was revoked");
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -51,6 +51,10 @@ mod desk;
 #[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
+mod retry_tests;
+#[cfg(test)]
 mod sign_in_tests;
 #[cfg(test)]
 mod stream_tests;

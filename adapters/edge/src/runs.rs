@@ -4,11 +4,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use genie_core::Tenant;
 use genie_core::approval::Filter;
 use genie_core::ids::RunId;
+use genie_core::journal::chain::Hash;
 use genie_core::journal::{Entry, Record};
 use genie_core::outcome::Outcome;
 use genie_core::runs::{Query, Summary};
@@ -23,7 +24,7 @@ use crate::body::{self, Params};
 use crate::edge::Edge;
 use crate::error::{Problem, of_outcome};
 use crate::view::{self, Sight};
-use crate::{page, rights};
+use crate::{page, retry, rights};
 
 /// Most approvals that are shown with a run.
 const APPROVALS_MAX: usize = 100;
@@ -156,13 +157,17 @@ pub(crate) async fn cancel(
     State(edge): State<Arc<Edge>>,
     Extension(caller): Known,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let run = visible(&edge, &caller, &id).await?;
+    let request = Hash::of(format!("cancel {}", run.run_id).as_bytes());
+    let turn = retry::turn(&edge, &caller, &headers, (request, run.run_id.0)).await?;
     let reason = format!("cancelled by {}", caller.identity().subject);
     let taken = run.ended_at.is_none()
         && edge.kernel().cancel(&caller.principal, run.run_id, &reason).await;
-    if !taken {
-        return Err(Problem::conflict("run_ended", "the run has ended already").of_run(run.run_id));
+    if !(taken || turn.is_again() && &*run.status == "cancelled") {
+        let ended = Problem::conflict("run_ended", "the run has ended already").of_run(run.run_id);
+        return Err(turn.failed(&edge, ended).await);
     }
     let mut response = body::json(&json!({ "run_id": run.run_id, "status": "cancelling" }));
     *response.status_mut() = StatusCode::ACCEPTED;

@@ -124,12 +124,14 @@ fn of_keys() -> Vec<Operation> {
             "Keys",
             "One's own, or as administrator the tenant's.",
         ),
-        post("/v1/auth/tokens", "Make a key").takes::<keys::Wanted>().gives(
-            201,
-            "NewKey",
-            "The key; its text is shown this once.",
-        ),
+        post("/v1/auth/tokens", "Make a key")
+            .takes::<keys::Wanted>()
+            .reads("Idempotency-Key")
+            .fails(&[409])
+            .gives(201, "NewKey", "The key; its text is shown this once."),
         Operation::new(Method::DELETE, "/v1/auth/tokens/{id}", revoke)
+            .reads("Idempotency-Key")
+            .fails(&[409, 422])
             .gives_nothing(204, "It opens nothing from now on."),
     ]
 }
@@ -170,11 +172,10 @@ fn of_runs() -> Vec<Operation> {
             .fails(&[409, 410])
             .gives(200, "Receipt", "As text for `Accept: text/plain`.")
             .gives_as(200, (TEXT, "Text"), "A page."),
-        post("/v1/runs/{id}/cancel", "Cancel a run and all it has caused").fails(&[409]).gives(
-            202,
-            "Cancelling",
-            "It ends soon.",
-        ),
+        post("/v1/runs/{id}/cancel", "Cancel a run and all it has caused")
+            .reads("Idempotency-Key")
+            .fails(&[409, 422])
+            .gives(202, "Cancelling", "It ends soon."),
         get("/v1/events", "The events of all runs on this process that the key may see")
             .reads("Last-Event-ID")
             .fails(&[400, 410])
@@ -189,6 +190,7 @@ fn of_runs() -> Vec<Operation> {
         ),
         post("/v1/approvals/{id}/decision", "Decide, once")
             .takes::<approvals::Decided>()
+            .reads("Idempotency-Key")
             .fails(&[409, 410])
             .gives(200, "Approval", "As it stands now."),
     ]
@@ -197,11 +199,11 @@ fn of_runs() -> Vec<Operation> {
 fn of_documents() -> Vec<Operation> {
     let delete = "Delete a document";
     vec![
-        post("/v1/documents", "Send a statement to ask about").takes_file().fails(&[409]).gives(
-            201,
-            "Document",
-            "With what it says of itself, and rows that cannot be used.",
-        ),
+        post("/v1/documents", "Send a statement to ask about")
+            .takes_file()
+            .reads("Idempotency-Key")
+            .fails(&[409])
+            .gives(201, "Document", "With what it says of itself, and rows that cannot be used."),
         get("/v1/documents", "List documents, newest first").asks::<documents::Listing>().gives(
             200,
             "Documents",
@@ -213,6 +215,8 @@ fn of_documents() -> Vec<Operation> {
             "With what it says of itself.",
         ),
         Operation::new(Method::DELETE, "/v1/documents/{id}", delete)
+            .reads("Idempotency-Key")
+            .fails(&[409, 422])
             .gives_nothing(204, "It is gone; runs that were about it keep what they need."),
     ]
 }

@@ -11,8 +11,10 @@ use genie_core::spec::KindSpec;
 use serde_json::{Value, json};
 
 use crate::auth::{Caller, Known};
+use crate::body::Params;
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::page::Registered;
 use crate::{body, rights};
 
 /// How the agents are doing, whoever's runs they work on: for operators.
@@ -22,17 +24,23 @@ fn health(edge: &Edge, caller: &Caller) -> Vec<Health> {
 }
 
 /// `GET /v1/agents`: all of them, in the order in which they are registered.
-pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
+pub(crate) async fn list(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Params(listing): Params<Registered>,
+) -> Result<Response, Problem> {
     let health = health(&edge, &caller);
     let specs = edge.kernel().registry().specs();
-    let data: Vec<Value> = specs.map(|spec| shown(&edge, spec, &health)).collect();
+    let named = |spec: &AgentSpec| (spec.id.to_string(), shown(&edge, spec, &health));
+    let mut page = listing.of(specs.map(named).collect())?;
     let mut kinds = BTreeMap::new();
     for spec in edge.kernel().registry().specs() {
         for kind in spec.accepts.iter().chain(&spec.emits).chain(&spec.collects) {
             kinds.entry(kind.name()).or_insert_with(|| kind.schema());
         }
     }
-    body::json(&json!({ "data": data, "next": null, "kinds": kinds }))
+    page["kinds"] = json!(kinds);
+    Ok(body::json(&page))
 }
 
 /// `GET /v1/agents/{id}`.

@@ -30,11 +30,15 @@ const READS_MAX: usize = 20;
 /// Most characters of a reason.
 const REASON_LEN_MAX: usize = 2_000;
 
+/// How an approval may stand.
+const STATUSES: [&str; 6] = ["pending", "approved", "rejected", "expired", "withdrawn", "resolved"];
+
 /// What to list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listing {
     /// Only those with this status.
+    #[schemars(extend("enum" = STATUSES))]
     status: Option<String>,
     /// Only those of this run.
     #[schemars(with = "Option<uuid::Uuid>")]
@@ -58,7 +62,7 @@ pub(crate) async fn list(
     let after = listing.after.map(|after| body::id_param("after", &after)).transpose()?;
     let mut filter = Filter {
         run_id: run.map(RunId),
-        status: listing.status,
+        status: body::word_param("status", listing.status, &STATUSES)?,
         after: after.map(ApprovalId),
         limit: READ,
     };

@@ -11,7 +11,9 @@ use genie_core::Tenant;
 use genie_core::identity::Credential;
 use genie_core::identity::accounts::{Account, Session};
 use genie_core::principal::{Identity, Principal};
+use serde::Deserialize;
 
+use crate::body;
 use crate::edge::Edge;
 use crate::entrance::Lineage;
 use crate::error::Problem;
@@ -51,12 +53,19 @@ impl Caller {
 /// The caller, as a handler asks for it.
 pub(crate) type Known = Extension<Caller>;
 
+/// The parameters of a route that has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// What stands before a route.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) edge: Arc<Edge>,
     /// Who may pass; `None` is nobody.
     pub(crate) right: Option<Right>,
+    /// Whether anything may stand behind the `?`.
+    pub(crate) takes_params: bool,
 }
 
 /// Lets a request through to its route, or not.
@@ -86,8 +95,26 @@ async fn admitted(
             _ => Problem::forbidden("none of your roles may do this"),
         });
     }
+    if !gate.takes_params {
+        let Nothing {} = body::params(request.uri())?;
+    }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+/// Says that there is nothing here; whoever shows a good credential is counted for asking.
+///
+/// # Errors
+/// The problem, or why there is no room for the request.
+pub(crate) async fn nothing(
+    edge: &Edge,
+    headers: &HeaderMap,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    match Box::pin(known(edge, headers)).await {
+        Ok(caller) => paced(edge, claims(edge, &caller), async { Err(problem) }).await,
+        Err(_) => Err(problem),
+    }
 }
 
 async fn known(edge: &Edge, headers: &HeaderMap) -> Result<Caller, Problem> {

@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use genie_core::journal::chain::Hash;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -54,12 +54,42 @@ pub(crate) async fn bytes(
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        Category::Data => Problem::invalid("", error.to_string()),
+    let broken = |error: &serde_json::Error| match error.classify() {
+        Category::Data => None,
         Category::Io | Category::Syntax | Category::Eof => {
-            Problem::malformed(format!("the body is no JSON: {error}"))
+            Some(Problem::malformed(format!("the body is no JSON: {error}")))
         }
-    })
+    };
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut text).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.inner());
+        broken(inner).unwrap_or_else(|| unfit(&path, &inner.to_string()))
+    })?;
+    let ended = text.end();
+    ended.map_err(|error| broken(&error).unwrap_or_else(|| unfit("", &error.to_string())))?;
+    Ok(read)
+}
+
+/// What is wrong with the field at this path, by what serde says of it. A value that came with it
+/// is not repeated: it may be a password.
+fn unfit(path: &str, said: &str) -> Problem {
+    let said = said.split(" at line ").next().unwrap_or(said);
+    // The object is at the path if the field in it is not there, or not known.
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| said.strip_prefix(prefix)?.split('`').next());
+    let path = path.trim_start_matches('.');
+    let field = match named {
+        Some(name) if path.is_empty() || path == name => name.to_owned(),
+        Some(name) if path.ends_with(&format!(".{name}")) => path.to_owned(),
+        Some(name) => format!("{path}.{name}"),
+        None => path.to_owned(),
+    };
+    let expected = ["invalid ", "unknown variant "].iter().any(|how| said.starts_with(how));
+    match said.rsplit_once(", expected ").filter(|_| expected) {
+        Some((_, wanted)) => Problem::invalid(&field, format!("`{field}` is not {wanted}")),
+        None => Problem::invalid(&field, said),
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -100,13 +130,25 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Edge>> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Edge>) -> Result<Self, Problem> {
-        if !is_text(parts.uri.query().unwrap_or_default()) {
-            return Err(Problem::invalid("", "what stands behind the `?` is no UTF-8"));
-        }
-        let read = Query::<T>::try_from_uri(&parts.uri);
-        read.map(|Query(params)| Self(params))
-            .map_err(|error| Problem::invalid("", error.body_text()))
+        params(&parts.uri).map(Self)
     }
+}
+
+/// What stands behind the `?`.
+///
+/// # Errors
+/// What is none of these parameters, or not as they are.
+pub(crate) fn params<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    if !is_text(uri.query().unwrap_or_default()) {
+        return Err(Problem::invalid("", "what stands behind the `?` is no UTF-8"));
+    }
+    let read = Query::try_from_uri(uri);
+    read.map(|Query(params)| params).map_err(|error| {
+        let said = error.body_text();
+        let said = said.rsplit_once("query string: ").map_or(&*said, |(_, said)| said);
+        let (path, said) = said.split_once(": ").unwrap_or(("", said));
+        unfit(path, said)
+    })
 }
 
 /// Whether a query is text once its `%xx` are the bytes that they stand for.
@@ -136,6 +178,19 @@ pub(crate) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
 pub(crate) fn id_param(field: &str, text: &str) -> Result<Uuid, Problem> {
     let problem = || Problem::invalid(field, format!("`{field}` is not an id; leave it out"));
     Uuid::try_parse(text).map_err(|_| problem())
+}
+
+/// The word in a parameter of the query, which is one of these.
+pub(crate) fn word_param(
+    field: &str,
+    given: Option<String>,
+    words: &[&str],
+) -> Result<Option<String>, Problem> {
+    if given.as_deref().is_none_or(|word| words.contains(&word)) {
+        return Ok(given);
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    Err(Problem::invalid(field, format!("`{field}` is one of {}", words.join(", "))))
 }
 
 /// A JSON answer.

@@ -168,9 +168,17 @@ impl Operation {
         rights::of(&self.method, self.path) == Some(Right::Open)
     }
 
+    /// Whether anything may stand behind the `?`. Where it is open, that is nobody's business.
+    pub(crate) fn takes_params(&self) -> bool {
+        self.query.is_some() || self.is_open() || !self.path.starts_with("/v1/")
+    }
+
     /// The statuses of all problems, in order.
     fn all_problems(&self) -> Vec<u16> {
         let mut all = self.problems.clone();
+        if !self.takes_params() {
+            all.push(422);
+        }
         if !self.is_open() {
             all.extend([401, 403, 429, 500, 503]);
         }
@@ -219,7 +227,7 @@ impl Operation {
         let mut responses = Map::new();
         for Answer { status, description, content } in &self.answers {
             let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
-            if !self.is_open() {
+            if !self.is_open() || self.path.starts_with("/v1/auth/") {
                 headers["RateLimit"] = header("RateLimit");
                 headers["RateLimit-Policy"] = header("RateLimit-Policy");
             }

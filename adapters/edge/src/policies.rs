@@ -14,24 +14,30 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Known;
-use crate::body::{self, Json};
+use crate::body::{self, Json, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::page::Registered;
 use crate::rights;
 
 /// `GET /v1/policies`: all of them, in the order in which they are asked; with what they objected
 /// to, whoever's it was, for operators.
-pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
+pub(crate) async fn list(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Params(listing): Params<Registered>,
+) -> Result<Response, Problem> {
     let oversees = rights::oversees(caller.identity(), &edge.options.operators);
     let policies = edge.kernel().policies();
-    let mut data: Vec<Value> = Vec::new();
-    for (id, version, description, hits) in policies.list() {
+    let named = |(id, version, description, hits): (&str, &str, &str, u64)| {
         let hits = oversees.then_some(hits);
-        data.push(json!({
-            "id": id, "version": version, "description": description, "hits": hits,
-        }));
-    }
-    body::json(&json!({ "policy_set": policies.version(), "data": data, "next": null }))
+        let shown =
+            json!({ "id": id, "version": version, "description": description, "hits": hits });
+        (id.to_owned(), shown)
+    };
+    let mut page = listing.of(policies.list().map(named).collect())?;
+    page["policy_set"] = json!(policies.version());
+    Ok(body::json(&page))
 }
 
 /// A message that nobody sends.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Method;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Gate, pass};
+use crate::auth::{self, Gate, pass};
 use crate::edge::Edge;
 use crate::error::Problem;
 use crate::rights::Right;
@@ -90,26 +92,37 @@ fn worthwhile() -> impl Predicate {
     large.and(NotForContentType::SSE).and(NotForContentType::const_new(BYTES))
 }
 
+async fn no_route(State(edge): State<Arc<Edge>>, headers: HeaderMap) -> Result<Response, Problem> {
+    auth::nothing(&edge, &headers, Problem::no_route()).await
+}
+
+async fn no_method(State(edge): State<Arc<Edge>>, headers: HeaderMap) -> Result<Response, Problem> {
+    auth::nothing(&edge, &headers, Problem::method()).await
+}
+
 /// All of it, with what goes around every request.
 pub(crate) fn router(edge: &Arc<Edge>) -> Router {
     let around = from_fn_with_state(edge.clone(), request::around);
     let (mut router, mut probed) = (Router::new(), Router::new());
+    let operations = openapi::operations();
     for Route { method, path, handler } in routes() {
         let right = rights::of(&method, path);
         if right == Some(Right::Open) && path == health::HEALTH {
             // Nothing has to be checked for it, nothing in it can fail, and its answer is too small
             // to be compressed: it brings along what little goes around it.
-            let others = MethodRouter::new().fallback(async || Problem::method());
+            let others = MethodRouter::new().fallback(no_method);
             probed = probed.route(path, handler.merge(others.layer(around.clone())));
             continue;
         }
-        let gate = Gate { edge: edge.clone(), right };
+        let operation = operations.iter().find(|one| one.method == method && one.path == path);
+        let takes_params = operation.is_none_or(openapi::Operation::takes_params);
+        let gate = Gate { edge: edge.clone(), right, takes_params };
         router = router.route(path, handler.route_layer(from_fn_with_state(gate, pass)));
     }
     router
-        .fallback(async || Problem::no_route())
+        .fallback(no_route)
         .layer(CompressionLayer::new().compress_when(worthwhile()))
-        .method_not_allowed_fallback(async || Problem::method())
+        .method_not_allowed_fallback(no_method)
         .layer(around)
         .merge(probed)
         .with_state(edge.clone())

@@ -29,11 +29,16 @@ use crate::{page, retry, rights};
 /// Most approvals that are shown with a run.
 const APPROVALS_MAX: usize = 100;
 
+/// How a run may stand.
+const STATUSES: [&str; 7] =
+    ["running", "waiting", "completed", "denied", "failed", "cancelled", "expired"];
+
 /// What to list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listing {
     /// Only those with this status.
+    #[schemars(extend("enum" = STATUSES))]
     status: Option<String>,
     /// What `next` of the page before says.
     #[schemars(with = "Option<uuid::Uuid>")]
@@ -53,7 +58,7 @@ pub(crate) async fn list(
     let before = listing.after.map(|after| body::id_param("after", &after)).transpose()?;
     let query = Query {
         subject: rights::own(caller.identity()).map(str::to_owned),
-        status: listing.status,
+        status: body::word_param("status", listing.status, &STATUSES)?,
         before: before.map(RunId),
         limit: limit + 1,
     };

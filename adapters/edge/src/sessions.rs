@@ -31,6 +31,9 @@ use crate::tokens::{Refusal, Use};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// What was sent, or why it cannot be read: that counts as an attempt, too.
+type Sent<T> = Result<Json<T>, Problem>;
+
 /// The peer, as a handler asks for it; there is none without a connection.
 type Whence = Option<Extension<Peer>>;
 
@@ -87,10 +90,10 @@ pub(crate) struct SigningUp {
 pub(crate) async fn register(
     State(edge): State<Arc<Edge>>,
     from: Whence,
-    Json(wanted, _): Json<SigningUp>,
+    wanted: Sent<SigningUp>,
 ) -> Result<Response, Problem> {
     let claims = vec![of_address(&edge, from)];
-    Box::pin(paced(&edge, claims, registered(&edge, wanted))).await
+    Box::pin(paced(&edge, claims, async { registered(&edge, wanted?.0).await })).await
 }
 
 async fn registered(edge: &Edge, wanted: SigningUp) -> Result<Response, Problem> {
@@ -126,14 +129,21 @@ pub(crate) struct SigningIn {
 pub(crate) async fn login(
     State(edge): State<Arc<Edge>>,
     from: Whence,
-    Json(given, _): Json<SigningIn>,
+    given: Sent<SigningIn>,
 ) -> Result<Response, Problem> {
-    let email = normal(&given.email);
-    // What somebody tries is not kept as it is.
-    let whom = Hash::of(email.as_bytes()).to_string();
-    let quota = edge.options.limits.sign_ins_per_minute_max;
-    let claims = vec![pace::minute("login", whom, quota), of_address(&edge, from)];
-    Box::pin(paced(&edge, claims, logged_in(&edge, &email, given.password))).await
+    let given = given.map(|Json(given, _)| (normal(&given.email), given.password));
+    let mut claims = vec![of_address(&edge, from)];
+    if let Ok((email, _)) = &given {
+        // What somebody tries is not kept as it is.
+        let whom = Hash::of(email.as_bytes()).to_string();
+        let quota = edge.options.limits.sign_ins_per_minute_max;
+        claims.insert(0, pace::minute("login", whom, quota));
+    }
+    let login = async {
+        let (email, password) = given?;
+        logged_in(&edge, &email, password).await
+    };
+    Box::pin(paced(&edge, claims, login)).await
 }
 
 async fn logged_in(
@@ -194,10 +204,10 @@ pub(crate) struct Renewing {
 pub(crate) async fn refresh(
     State(edge): State<Arc<Edge>>,
     from: Whence,
-    Json(given, _): Json<Renewing>,
+    given: Sent<Renewing>,
 ) -> Result<Response, Problem> {
     let claims = vec![of_address(&edge, from)];
-    Box::pin(paced(&edge, claims, refreshed(&edge, &given.refresh_token))).await
+    Box::pin(paced(&edge, claims, async { refreshed(&edge, &given?.0.refresh_token).await })).await
 }
 
 async fn refreshed(edge: &Edge, token: &str) -> Result<Response, Problem> {

@@ -3,6 +3,7 @@
 use axum::http::Method;
 
 use super::Operation;
+use crate::page::Registered;
 use crate::tools;
 use crate::{approvals, ask, audit, batch, documents, events, keys, policies, profiles, runs};
 use crate::{router, sessions};
@@ -223,7 +224,11 @@ fn of_documents() -> Vec<Operation> {
 
 fn of_agents_and_tools() -> Vec<Operation> {
     vec![
-        get("/v1/agents", "List agents").gives(200, "Agents", "What each takes and sends."),
+        get("/v1/agents", "List agents").asks::<Registered>().gives(
+            200,
+            "Agents",
+            "What each takes and sends.",
+        ),
         get("/v1/agents/{id}", "Show an agent").gives(200, "Agent", "And how it is doing."),
         get("/v1/tools", "List the tools that this key may call").gives(
             200,
@@ -246,7 +251,7 @@ fn of_agents_and_tools() -> Vec<Operation> {
 
 fn of_evidence() -> Vec<Operation> {
     vec![
-        get("/v1/policies", "The chain of policies, in order").gives(
+        get("/v1/policies", "The chain of policies, in order").asks::<Registered>().gives(
             200,
             "Policies",
             "With how often each objected.",

@@ -117,6 +117,9 @@ pub trait Budgets: Send + Sync + 'static {
     /// Settles what is left of a run at all that was reserved, and forgets its charges.
     async fn close(&self, run: RunId) -> Result<(), Error>;
 
+    /// What a run of the tenant has cost, with what is reserved for it; `None` if nothing ever was.
+    async fn cost(&self, tenant: &Tenant, run: RunId) -> Result<Option<u64>, Error>;
+
     /// The runs with charges from before a moment, with their tenants; at most 1,000.
     async fn open_runs(&self, before: Timestamp) -> Result<Vec<(Arc<str>, RunId)>, Error>;
 }

@@ -31,6 +31,14 @@ fn sum(server: &Serving, key: &str) -> Reply {
     server.post("/v1/tools/execute", key, call("calculator", &arguments))
 }
 
+/// What the run of a reply has cost, in the installation's currency.
+fn cost(server: &Serving, reply: &Reply) -> Value {
+    let shown = server.get(&format!("/v1/runs/{}", reply.header("genie-run-id")), server.key());
+    let cost = shown.json()["cost"].clone();
+    assert!(cost.is_null() || cost["currency"] == "INR", "{cost}");
+    cost["amount"].clone()
+}
+
 #[test]
 fn a_budget_is_spent_to_its_end_and_no_further() {
     let place = Place::new();
@@ -38,7 +46,8 @@ fn a_budget_is_spent_to_its_end_and_no_further() {
     let spender = key(&server, server.key(), "5.00");
     let below = key(&server, &spender, "100.00");
     for spent in ["1.50", "3.00", "4.50"] {
-        assert_eq!(sum(&server, &spender).status, 200);
+        let done = sum(&server, &spender);
+        assert_eq!((done.status, cost(&server, &done)), (200, json!("1.50")));
         assert_eq!(stands(&server, &spender)[1], spent);
     }
     let refused = sum(&server, &spender);
@@ -46,7 +55,9 @@ fn a_budget_is_spent_to_its_end_and_no_further() {
     assert_eq!(stands(&server, &spender), ["5.00", "4.50", "0.00", "0.50"]);
     // The keys that it has made spend it, too.
     assert_eq!(sum(&server, &below).code(), "budget_exhausted");
-    assert_eq!(sum(&server, server.key()).status, 200, "who has no budget has no bound");
+    let unbounded = sum(&server, server.key());
+    assert_eq!(unbounded.status, 200, "who has no budget has no bound");
+    assert_eq!(cost(&server, &unbounded), Value::Null, "and nothing is charged");
 
     // A call that does not fit is not made, and only the run is paid.
     let small = key(&server, server.key(), "1.20");
@@ -56,6 +67,7 @@ fn a_budget_is_spent_to_its_end_and_no_further() {
     let detail = told["detail"].as_str().unwrap();
     assert!(detail.contains("`calculator` costs 50") && detail.contains("20 left"), "{detail}");
     assert_eq!(told["outcome"], "failed");
+    assert_eq!(cost(&server, &refused), "1.00");
     let run = told["run_id"].as_str().unwrap();
     let shown = server.get(&format!("/v1/runs/{run}"), &small).json();
     assert_eq!(shown["problem"]["code"], "budget_exhausted", "{shown:#}");

@@ -122,6 +122,8 @@ pub(crate) async fn show(
     object["effects"] = entries(&records, sight, |entry| matches!(entry, Entry::Effect { .. }));
     object["approvals"] = approvals.iter().map(|one| view::approval(one, now)).collect();
     object["usage"] = usage(&records);
+    let cost = edge.kernel().cost(caller.tenant(), run.run_id).await?;
+    object["cost"] = json!(cost.map(|minor| edge.options.currency.money(minor)));
     object["receipt"] = json!(End::of_records(&records).map(|end| end.receipt()));
     if let Some(outcome) = outcome_of(&records) {
         object["outcome"] = json!(outcome.name());

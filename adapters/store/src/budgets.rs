@@ -1,5 +1,6 @@
 //! The port for budgets over either database.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use genie_core::budget::{Budget, BudgetId, Budgets, Charge, Error, Reserved};
@@ -52,17 +53,28 @@ impl StoredBudgets {
         let run = run.0.as_bytes().to_vec();
         let charge = charge.map(|charge| charge.as_bytes().to_vec());
         let open = "UPDATE charges SET settled = 1 WHERE run_id = $1 AND settled = 0 \
-                    AND ($2 IS NULL OR id = $2) RETURNING budget, amount_minor";
+                    AND ($2 IS NULL OR id = $2) RETURNING budget, amount_minor, id, tenant";
+        let cost = "INSERT INTO costs (run_id, tenant, spent_minor) VALUES ($1, $2, $3) \
+                    ON CONFLICT (run_id) \
+                    DO UPDATE SET spent_minor = costs.spent_minor + excluded.spent_minor";
         let forget = "DELETE FROM charges WHERE run_id = $1";
         on!(&self.pools.write, pool => {
             let mut transaction = pool.begin_with(self.pools.begin()).await?;
             let query = sqlx::query_as(open).bind(&run).bind(&charge);
-            let mut open: Vec<(Vec<u8>, i64)> = query.fetch_all(&mut *transaction).await?;
+            let mut open: Vec<(Vec<u8>, i64, Vec<u8>, String)> =
+                query.fetch_all(&mut *transaction).await?;
             // In order, so that no two wait for each other.
             open.sort();
-            for (budget, amount) in open {
-                let query = sqlx::query(SETTLE).bind(amount).bind(most.min(amount)).bind(budget);
+            let mut settled = BTreeSet::new();
+            for (budget, amount, id, tenant) in open {
+                let spent = most.min(amount);
+                let query = sqlx::query(SETTLE).bind(amount).bind(spent).bind(budget);
                 query.execute(&mut *transaction).await?;
+                // Each of its budgets is charged all of it; the run costs it once.
+                if settled.insert(id) {
+                    let query = sqlx::query(cost).bind(&run).bind(tenant).bind(spent);
+                    query.execute(&mut *transaction).await?;
+                }
             }
             if charge.is_none() {
                 sqlx::query(forget).bind(&run).execute(&mut *transaction).await?;
@@ -144,6 +156,20 @@ impl Budgets for StoredBudgets {
 
     async fn close(&self, run: RunId) -> Result<(), Error> {
         self.settled(run, (None, i64::MAX)).await.map_err(failed)
+    }
+
+    async fn cost(&self, tenant: &Tenant, run: RunId) -> Result<Option<u64>, Error> {
+        let sql = "SELECT (SELECT spent_minor FROM costs WHERE run_id = $1 AND tenant = $2), \
+                   (SELECT CAST(SUM(amount_minor) AS BIGINT) FROM \
+                   (SELECT DISTINCT id, amount_minor FROM charges \
+                   WHERE run_id = $1 AND tenant = $2 AND settled = 0) AS open)";
+        let (spent, reserved): (Option<i64>, Option<i64>) = on!(&self.pools.read, pool => {
+            let query = sqlx::query_as(sql).bind(&run.0.as_bytes()[..]);
+            query.bind(tenant.as_str()).fetch_one(pool).await
+        })
+        .map_err(failed)?;
+        let parts = spent.into_iter().chain(reserved).map(i64::unsigned_abs);
+        Ok(parts.reduce(|one, two| one + two))
     }
 
     async fn open_runs(&self, before: Timestamp) -> Result<Vec<(Arc<str>, RunId)>, Error> {

@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         version: 1,
         name: "journal",
@@ -117,6 +117,18 @@ const STEPS: [Step; 8] = [
         postgres: Texts {
             up: include_str!("../../../migrations/postgres/0008_pending.up.sql"),
             down: include_str!("../../../migrations/postgres/0008_pending.down.sql"),
+        },
+    },
+    Step {
+        version: 9,
+        name: "costs",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0009_costs.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0009_costs.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0009_costs.up.sql"),
+            down: include_str!("../../../migrations/postgres/0009_costs.down.sql"),
         },
     },
 ];

@@ -11,11 +11,16 @@ use crate::clock::Timestamp;
 use crate::ids::RunId;
 use crate::tenant::Tenant;
 
+/// Most runs of which it is known what they have cost.
+const COSTS_MAX: usize = 100_000;
+
 #[derive(Debug, Default)]
 struct Kept {
     budgets: HashMap<BudgetId, (Tenant, Budget)>,
     /// The charges of each run, and whether they are settled.
     charges: HashMap<RunId, BTreeMap<Uuid, (Charge, bool)>>,
+    /// What the latest runs have cost, and whose they are.
+    costs: BTreeMap<RunId, (Tenant, u64)>,
 }
 
 impl Kept {
@@ -25,6 +30,11 @@ impl Kept {
                 budget.reserved_minor -= charge.amount_minor;
                 budget.spent_minor += spent_minor.min(charge.amount_minor);
             }
+        }
+        let cost = self.costs.entry(charge.run_id).or_insert((charge.tenant.clone(), 0));
+        cost.1 += spent_minor.min(charge.amount_minor);
+        if self.costs.len() > COSTS_MAX {
+            self.costs.pop_first();
         }
     }
 }
@@ -96,6 +106,15 @@ impl Budgets for MemoryBudgets {
             }
         }
         Ok(())
+    }
+
+    async fn cost(&self, tenant: &Tenant, run: RunId) -> Result<Option<u64>, Error> {
+        let kept = self.kept();
+        let spent = kept.costs.get(&run).filter(|(of, _)| of == tenant).map(|(_, spent)| *spent);
+        let charges = kept.charges.get(&run).into_iter().flat_map(BTreeMap::values);
+        let open = charges.filter(|(charge, settled)| !settled && charge.tenant == *tenant);
+        let reserved = open.map(|(charge, _)| charge.amount_minor).reduce(|one, two| one + two);
+        Ok(spent.into_iter().chain(reserved).reduce(|one, two| one + two))
     }
 
     async fn open_runs(&self, before: Timestamp) -> Result<Vec<(Arc<str>, RunId)>, Error> {

@@ -127,6 +127,14 @@ impl Kernel {
         self.shared.budgets.allot(tenant, id, limit_minor).await
     }
 
+    /// What a run of the tenant has cost its budgets; `None` if it was charged to none.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn cost(&self, tenant: &Tenant, run: RunId) -> Result<Option<u64>, budget::Error> {
+        self.shared.budgets.cost(tenant, run).await
+    }
+
     /// How a budget of the tenant stands.
     ///
     /// # Errors

@@ -67,12 +67,19 @@ async fn contract(budgets: Arc<dyn Budgets>) {
         assert_eq!(budgets.reserve(&foreign).await.unwrap(), Reserved::Short { left_minor: 0 });
     }
 
+    let cost = async |number: u128| budgets.cost(&tenant("acme"), run(number)).await.unwrap();
+    assert_eq!((cost(1).await, cost(2).await, cost(3).await), (Some(60), Some(10), None));
+
     // Settled once, at most at what was reserved; what is open at the end is spent.
     budgets.settle(run(1), first.id, 5).await.unwrap();
     budgets.settle(run(1), first.id, 0).await.unwrap();
     assert_eq!(stands(&budgets, ONE).await, (100, 5, 10));
     assert_eq!(budgets.reserve(&first).await.unwrap(), Reserved::Yes, "it was reserved before");
     assert_eq!(stands(&budgets, ONE).await, (100, 5, 10));
+    assert_eq!(cost(1).await, Some(5));
+    assert_eq!(budgets.reserve(&charge(1, 6, 7)).await.unwrap(), Reserved::Yes);
+    assert_eq!(cost(1).await, Some(12), "with what is reserved");
+    budgets.settle(run(1), Uuid::from_u128(6), 0).await.unwrap();
     let open = budgets.open_runs(at(3)).await.unwrap();
     assert_eq!(open, [("acme".into(), run(1)), ("acme".into(), run(2))]);
     assert_eq!(budgets.open_runs(at(2)).await.unwrap().len(), 1);
@@ -84,6 +91,8 @@ async fn contract(budgets: Arc<dyn Budgets>) {
         ((100, 15, 0), (10, 10, 0))
     );
     assert_eq!(budgets.open_runs(at(9)).await.unwrap(), []);
+    assert_eq!((cost(1).await, cost(2).await, cost(3).await), (Some(5), Some(10), None));
+    assert_eq!(budgets.cost(&tenant("globex"), run(1)).await.unwrap(), None);
 }
 
 /// A thousand at once, of which 333 fit.

@@ -91,6 +91,12 @@ impl Ask {
         }
     }
 
+    /// The agent that it is for, by id or capability.
+    #[must_use]
+    pub fn to(&self) -> &str {
+        &self.to
+    }
+
     /// Labels the request and its content.
     #[must_use]
     pub fn labelled(mut self, label: Label) -> Self {

@@ -172,6 +172,12 @@ pub trait Policy: Send + Sync + 'static {
     /// Judges one message on its way to one recipient.
     fn evaluate(&self, message: &Message, facts: &Facts<'_>) -> Result<Judgement, PolicyError>;
 
+    /// Whether it could want a human's approval of such a message, of which what is `null` in the
+    /// payload is not known yet.
+    fn may_hold(&self, message: &Message, facts: &Facts<'_>) -> bool {
+        matches!(self.evaluate(message, facts), Ok(Judgement::RequireApproval { .. }))
+    }
+
     /// The label categories that this content deserves; asked once, when content is stored.
     fn inspect(&self, _content: &str) -> Vec<&'static str> {
         Vec::new()
@@ -229,6 +235,8 @@ pub struct Preview {
     pub verdict: Arc<Verdict>,
     /// What each policy says, in order.
     pub steps: Vec<Explained>,
+    /// Whether one could want a human's approval, once what is `null` in the payload is known.
+    pub may_hold: bool,
 }
 
 /// A chain without policies would allow everything, so there is none.
@@ -368,6 +376,14 @@ impl PolicySet {
             }
         };
         self.links.iter().map(explained).collect()
+    }
+
+    /// Whether a policy could want a human's approval of such a message; one that panics denies.
+    #[must_use]
+    pub fn may_hold(&self, message: &Message, facts: &Facts<'_>) -> bool {
+        let may_hold = |link: &Link| link.policy.may_hold(message, facts);
+        let holds = |link| catch_unwind(AssertUnwindSafe(|| may_hold(link))).unwrap_or(false);
+        self.links.iter().any(holds)
     }
 
     /// The label categories that the policies find in content that is about to be stored.

@@ -203,6 +203,12 @@ impl Policy for Rule {
         &self.description
     }
 
+    /// A condition that looks into what is not known fails, unless the rest of it decides.
+    fn may_hold(&self, message: &Message, facts: &Facts<'_>) -> bool {
+        self.requirement().is_some()
+            && !matches!(self.evaluate(message, facts), Ok(Judgement::Allow))
+    }
+
     fn evaluate(&self, message: &Message, _: &Facts<'_>) -> Result<Judgement, PolicyError> {
         if !self.concerns(message.kind()) {
             return Ok(Judgement::Allow);

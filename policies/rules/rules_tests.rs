@@ -21,22 +21,28 @@ fn load(when: &str) -> RuleFile {
     }
 }
 
-fn judge(file: &RuleFile, specimen: &Specimen) -> Result<Judgement, PolicyError> {
-    let recipient = Recipient {
+fn recipient() -> Recipient {
+    Recipient {
         clearance: Clearance::default(),
         roles_any: Vec::new(),
         scopes_all: Vec::new(),
         consent: None,
-    };
-    let facts = Facts {
-        recipient: &recipient,
+    }
+}
+
+fn facts(recipient: &Recipient) -> Facts<'_> {
+    Facts {
+        recipient,
         kind: None,
         run_tenant: "acme",
         home_region: "in",
         message_bytes_max: 1_000,
         hops_max: 8,
-    };
-    file.rules()[0].evaluate(&specimen.message().unwrap(), &facts)
+    }
+}
+
+fn judge(file: &RuleFile, specimen: &Specimen) -> Result<Judgement, PolicyError> {
+    file.rules()[0].evaluate(&specimen.message().unwrap(), &facts(&recipient()))
 }
 
 fn specimen() -> Specimen {
@@ -306,5 +312,36 @@ fn rules_that_look_at_different_parts_of_one_message_each_see_theirs() {
                 conditions[rule]
             );
         }
+    }
+}
+
+#[test]
+fn a_rule_may_hold_a_call_unless_it_does_not_whatever_the_arguments_are() {
+    let check = |when: &str, decision: &str, expected: bool| {
+        let file = RuleFile::parse("t.toml", &one_rule(when, decision)).unwrap();
+        let payload = json!({ "tool": "pay", "effects": "once", "arguments": null });
+        let message = Specimen::new("k.one", "tool:pay", payload).message().unwrap();
+        assert_eq!(file.rules()[0].may_hold(&message, &facts(&recipient())), expected, "{when}");
+    };
+    let large = "message.payload.arguments.amount > 5";
+    let has = "has(message.payload.arguments.amount)";
+    for when in [
+        "true",
+        r#"message.payload.tool == "pay""#,
+        large,
+        &format!("{has} && {large}"),
+        &format!(r#"message.payload.tool == "pay" && !({has} && {large})"#),
+        &format!(r#"{large} || message.payload.tool == "other""#),
+    ] {
+        check(when, "require_approval", true);
+        check(when, "deny", false);
+    }
+    for when in [
+        "false",
+        r#"message.payload.tool == "other""#,
+        &format!(r#"message.payload.tool == "other" && !({has} && {large})"#),
+        &format!(r#"{large} && message.payload.effects == "none""#),
+    ] {
+        check(when, "require_approval", false);
     }
 }

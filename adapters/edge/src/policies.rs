@@ -121,7 +121,7 @@ pub(crate) async fn evaluate(
     };
     let preview = edge.kernel().preview(tenant, &specimen);
     let preview = preview.map_err(|error| Problem::invalid("payload", error.to_string()))?;
-    let Some(Preview { verdict, steps }) = preview else {
+    let Some(Preview { verdict, steps, .. }) = preview else {
         let problem = format!(
             "nobody is called `{}`; `to` is an agent, `user`, or `tool:` with the name of a tool",
             specimen.to

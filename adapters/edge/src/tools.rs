@@ -9,8 +9,10 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use genie_core::ids::RunId;
+use genie_core::payload::Payload;
 use genie_core::principal::Identity;
-use genie_core::tool::{Effects, ToolSpec};
+use genie_core::specimen::Specimen;
+use genie_core::tool::{ADDRESS, ToolCall, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,9 +20,10 @@ use serde_json::{Value, json};
 use crate::answer::{self, Answer, Halt};
 use crate::ask::labelled;
 use crate::auth::{Caller, Known};
-use crate::body::{self, Json};
+use crate::body::{self, Json, Params};
 use crate::edge::Edge;
 use crate::error::Problem;
+use crate::page::Registered;
 use crate::retry::{self, Entry};
 
 /// Most characters of a call's id.
@@ -43,17 +46,37 @@ fn may_use(identity: &Identity, spec: &ToolSpec) -> bool {
 }
 
 /// `GET /v1/tools`: `OpenAI` tool definitions.
-pub(crate) async fn list(State(edge): State<Arc<Edge>>, Extension(caller): Known) -> Response {
+pub(crate) async fn list(
+    State(edge): State<Arc<Edge>>,
+    Extension(caller): Known,
+    Params(listing): Params<Registered>,
+) -> Result<Response, Problem> {
     let specs = edge.kernel().tools().specs();
     let kept_to = caller.identity().allowed.tools.as_ref();
     let usable = specs.filter(|spec| {
         may_use(caller.identity(), spec) && kept_to.is_none_or(|tools| tools.contains(spec.name))
     });
-    let data: Vec<Value> = usable.map(shown).collect();
-    body::json(&json!({ "data": data, "next": null }))
+    let named = usable.map(|spec| (spec.name.to_owned(), shown(&edge, &caller, spec)));
+    Ok(body::json(&listing.of(named.collect())?))
 }
 
-fn shown(spec: &ToolSpec) -> Value {
+/// Whether a call of the tool by the caller may come to wait for a human, whatever its arguments.
+fn may_wait(edge: &Edge, caller: &Caller, spec: &ToolSpec) -> bool {
+    let arguments = Value::Null;
+    let call = (edge.options.execute)(Requested { tool: spec.name.to_owned(), arguments });
+    let payload = json!({ "tool": spec.name, "effects": spec.effects, "arguments": null });
+    let specimen = Specimen {
+        from: call.to().to_owned(),
+        principal: caller.identity().clone(),
+        label: edge.options.label.clone(),
+        ..Specimen::new(ToolCall::KIND, &format!("{ADDRESS}{}", spec.name), payload)
+    };
+    // Nothing of it is larger than a message may be; if it were, it would not be called.
+    let preview = edge.kernel().preview(caller.tenant(), &specimen);
+    preview.ok().flatten().is_some_and(|preview| preview.may_hold)
+}
+
+fn shown(edge: &Edge, caller: &Caller, spec: &ToolSpec) -> Value {
     json!({
         "type": "function",
         "function": {
@@ -62,8 +85,7 @@ fn shown(spec: &ToolSpec) -> Value {
             "parameters": (spec.schema)(),
         },
         "effects": spec.effects,
-        // Unless a rule about the tool says otherwise, for some arguments or all.
-        "requires_approval": spec.effects != Effects::None,
+        "requires_approval": may_wait(edge, caller, spec),
     })
 }
 

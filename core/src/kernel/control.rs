@@ -83,7 +83,8 @@ impl Kernel {
         };
         let verdict = shared.policies.preview(&message, &facts);
         let steps = shared.policies.explain(&message, &facts);
-        Ok(Some(Preview { verdict, steps }))
+        let may_hold = shared.policies.may_hold(&message, &facts);
+        Ok(Some(Preview { verdict, steps, may_hold }))
     }
 
     fn recipient(&self, address: &str) -> Option<&Recipient> {

@@ -230,7 +230,7 @@ fn of_agents_and_tools() -> Vec<Operation> {
             "What each takes and sends.",
         ),
         get("/v1/agents/{id}", "Show an agent").gives(200, "Agent", "And how it is doing."),
-        get("/v1/tools", "List the tools that this key may call").gives(
+        get("/v1/tools", "List the tools that this key may call").asks::<Registered>().gives(
             200,
             "Tools",
             "As OpenAI definitions.",

@@ -23,8 +23,9 @@ pub struct Question {
     /// The question, in the asker's words.
     #[schemars(length(max = 2000))]
     pub question: String,
-    /// The statement, a CSV file.
-    pub statement: Blob,
+    /// The statement, a CSV file, if one came with the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Blob>,
 }
 
 /// A statement to read, from the supervisor to the ingestor.

@@ -45,15 +45,19 @@ const PIPELINE_WAIT: Duration = Duration::from_secs(20);
 /// `statement` is the bank's CSV file as it came.
 #[must_use]
 pub fn ask(question: &str, statement: Vec<u8>) -> Ask {
-    ask_of("supervisor", question, statement)
+    ask_of("supervisor", question, Some(statement))
 }
 
-/// The same request to another agent that takes questions.
+/// The same request to another agent that takes questions, which may want no statement.
 #[must_use]
-pub fn ask_of(agent: &str, question: &str, statement: Vec<u8>) -> Ask {
-    let payload =
-        messages::Question { question: question.to_owned(), statement: Blob::of(&statement) };
-    Ask::new(agent, &payload).with_content(statement)
+pub fn ask_of(agent: &str, question: &str, statement: Option<Vec<u8>>) -> Ask {
+    let blob = statement.as_deref().map(Blob::of);
+    let payload = messages::Question { question: question.to_owned(), statement: blob };
+    let ask = Ask::new(agent, &payload);
+    match statement {
+        Some(statement) => ask.with_content(statement),
+        None => ask,
+    }
 }
 
 /// The gathered payload of a kind, or the failure that kept it away.

@@ -44,7 +44,10 @@ impl Agent for Supervisor {
 
     async fn handle(&self, message: Governed, cx: &mut Context) -> Result<(), AgentError> {
         let asked: Question = message.decode()?;
-        cx.publish(&Statement { statement: asked.statement }).await?;
+        let statement = asked.statement.ok_or_else(|| {
+            AgentError::new("the question is about a statement, and none came with it; send one")
+        })?;
+        cx.publish(&Statement { statement }).await?;
         let pipeline = Gather::all().deadline(PIPELINE_WAIT).partial(true);
         let analysed: Analysed = need(&cx.collect(&[Analysed::KIND], pipeline).await?)?;
         let brief = gather_legs(&asked.question, analysed, cx).await?;

@@ -205,3 +205,34 @@ fn a_server_that_is_too_slow_for_its_own_events_hands_out_every_record_all_the_s
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert!(reply.json()["receipt"]["head"]["seq"].is_u64(), "{}", reply.body);
 }
+
+#[test]
+fn a_question_about_nothing_is_refused_by_the_agent_that_needs_a_statement() {
+    let place = Place::new();
+    let server = place.start();
+    let ask = |body: Value| server.post("/v1/ask", server.key(), body);
+    let reply = ask(json!({ "question": "How much did I spend?" }));
+    assert_eq!((reply.status, &*reply.code()), (422, "failed"), "{}", reply.body);
+    let told = reply.json();
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains("none came with it; send one"), "{detail}");
+    let run = server.until(server.key(), reply.header("genie-run-id"), "failed");
+    assert_eq!(run["agent"], "supervisor");
+    let both = json!({ "question": "q", "statement": "a,b", "document_id": run["run_id"] });
+    assert_eq!(ask(both).code(), "invalid");
+}
+
+#[test]
+fn a_tool_says_whether_a_call_of_it_may_wait_for_a_human() {
+    let place = Place::new();
+    let server = place.start();
+    let tools = server.get("/v1/tools", server.key()).json();
+    let waits = |name: &str| {
+        let tools = tools["data"].as_array().unwrap();
+        let tool = tools.iter().find(|tool| tool["function"]["name"] == name).unwrap();
+        tool["requires_approval"].clone()
+    };
+    // Small payments do not; what is asked is whether any may.
+    assert_eq!(waits("payment.transfer"), true);
+    assert_eq!((waits("calculator"), waits("document.query")), (json!(false), json!(false)));
+}

@@ -32,8 +32,8 @@ const QUESTION_LEN_MAX: usize = 2_000;
 pub struct Question {
     /// The question, in the asker's words.
     pub question: String,
-    /// The statement that it is about, a bank's CSV file.
-    pub statement: Vec<u8>,
+    /// The statement that it is about, a bank's CSV file, if one came with it.
+    pub statement: Option<Vec<u8>>,
     /// The agent to ask, if the asker says.
     pub agent: Option<String>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Asked {
     /// The question, in words.
     #[schemars(length(max = 2_000), regex(pattern = r"\S"))]
     question: String,
-    /// The statement that it is about: the text of a CSV file.
+    /// The statement that it is about: the text of a CSV file. The supervisor needs one.
     #[schemars(with = "Option<String>", regex(pattern = r"\S"))]
     statement: Option<String>,
     /// Or the document that holds it.
@@ -140,9 +140,10 @@ async fn request_of(
         return Err(Problem::invalid("question", problem));
     }
     let statement = match (statement, document_id) {
-        (Some(statement), None) => inline(edge, statement)?,
-        (None, Some(id)) => documents::content(edge, caller, &id).await?,
-        _ => {
+        (None, None) => None,
+        (Some(statement), None) => Some(inline(edge, statement)?),
+        (None, Some(id)) => Some(documents::content(edge, caller, &id).await?),
+        (Some(_), Some(_)) => {
             let problem = "give `statement` or `document_id`, and one only";
             return Err(Problem::invalid("statement", problem));
         }

@@ -329,3 +329,75 @@ fn a_new_key_signs_while_tokens_of_the_former_one_are_good_unless_it_is_forgotte
     let server = place.start();
     assert_eq!(server.get("/v1/auth/me", text(&again, "access_token")).status, 200);
 }
+
+#[test]
+fn who_signs_in_to_many_accounts_from_one_address_waits() {
+    let place = Place::new();
+    let server = place.start_with("[http]\naddress_sign_ins_per_minute_max = 3\n");
+    let login = |number: u32| {
+        let email = format!("asha{number}@example.com");
+        let who = json!({ "email": email, "password": "not the right one" });
+        server.post("/v1/auth/login", "", who)
+    };
+    // A few more than three pass if the machine is slow.
+    let refused = (0..20).map(login).position(|reply| reply.status == 429).unwrap();
+    assert!(refused >= 3, "{refused}");
+    let next = login(21);
+    assert_eq!((next.status, &*next.code()), (429, "rate_limited"));
+    assert!(next.json()["detail"].as_str().unwrap().contains("`address`"), "{}", next.body);
+    let wait: u64 = next.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert!(next.header("ratelimit-policy").contains("\"address\";q=3;w=60"), "{next:?}");
+    // Whoever has a credential comes in from there all the same.
+    assert_eq!(server.get("/v1/auth/me", server.key()).status, 200);
+}
+
+#[test]
+fn an_access_token_lasts_as_long_as_its_setting_says() {
+    let place = Place::new();
+    let server = place.start_with("[sign_in]\naccess = \"2s\"\n");
+    let mut who = json!({ "email": "asha@example.com", "password": "correct horse battery" });
+    let mut wanted = who.clone();
+    wanted["name"] = json!("Asha");
+    assert_eq!(server.post("/v1/auth/register", "", wanted).status, 201);
+    let tokens = server.post("/v1/auth/login", "", who.take()).json();
+    assert_eq!(tokens["expires_in"], 2);
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let refused = loop {
+        let me = server.get("/v1/auth/me", text(&tokens, "access_token"));
+        if me.status != 200 || std::time::Instant::now() > patience {
+            break me;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!((refused.status, &*refused.code()), (401, "expired_token"));
+    let renewed = json!({ "refresh_token": tokens["refresh_token"] });
+    assert_eq!(server.post("/v1/auth/refresh", "", renewed).json()["expires_in"], 2);
+}
+
+#[test]
+fn a_key_for_some_models_makes_keys_for_no_others() {
+    let place = Place::new();
+    let server = place.start();
+    let make = |maker: &str, models: Value| {
+        let mut wanted = json!({ "name": "models" });
+        if !models.is_null() {
+            wanted["allowed_models"] = models;
+        }
+        server.post("/v1/auth/tokens", maker, wanted)
+    };
+    assert_eq!(make(server.key(), Value::Null).json()["allowed_models"], Value::Null);
+    let two = make(server.key(), json!(["small", "large"])).json();
+    let two = text(&two, "key");
+    for (models, kept) in [
+        (Value::Null, json!(["large", "small"])),
+        (json!(["small"]), json!(["small"])),
+        (json!([]), json!([])),
+    ] {
+        let made = make(two, models);
+        assert_eq!((made.status, &made.json()["allowed_models"]), (201, &kept));
+        let me = server.get("/v1/auth/me", text(&made.json(), "key")).json();
+        assert_eq!(me["allowed_models"], kept);
+    }
+    assert_eq!(make(two, json!(["small", "huge"])).code(), "forbidden");
+}

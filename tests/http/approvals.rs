@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::serving::{Place, Request, Serving, payment};
+use crate::program::genie_in;
 
 /// Asks for a payment; gives the run and the approval.
 fn asked(server: &Serving, key: &str) -> (String, String) {
@@ -96,4 +97,63 @@ fn a_cancelled_run_tells_whoever_watches_and_cannot_be_cancelled_again() {
     let late = server.post(&path, &boss, json!({ "decision": "approve" }));
     assert_eq!(late.code(), "decided");
     assert_eq!(place.booked(), 0);
+}
+
+/// Rules under which every call waits, but not for long.
+const HASTE: &str = "[[rule]]\nid = \"haste\"\ndescription = \"Everything waits a second.\"\n\
+                     kinds = [\"tool.call\"]\nwhen = \"true\"\n\
+                     decision = \"require_approval\"\nexpires = \"1s\"\nreason = \"as a test\"\n";
+
+#[test]
+fn an_approval_that_nobody_decides_in_time_is_gone() {
+    let place = Place::new();
+    let rules = place.data().with_file_name("rules");
+    std::fs::create_dir(&rules).unwrap();
+    std::fs::write(rules.join("haste.toml"), HASTE).unwrap();
+    let server = place.start_with("policies = \"rules\"\n[limits]\npark_after = \"1ms\"\n");
+    let boss = server.make_key(server.key(), "boss", &["approver"]);
+    let (run, approval) = asked(&server, server.key());
+    let ended = server.until(server.key(), &run, "failed");
+    let problem = &ended["problem"];
+    assert_eq!((&problem["code"], &problem["status"]), (&json!("approval_expired"), &json!(410)));
+    let path = format!("/v1/approvals/{approval}");
+    assert_eq!(server.get(&path, &boss).json()["status"], "expired");
+    let decision = format!("{path}/decision");
+    let late = server.post(&decision, &boss, json!({ "decision": "approve" }));
+    assert_eq!((late.status, &*late.code()), (410, "expired"));
+    assert_eq!(place.booked(), 0);
+}
+
+#[test]
+fn what_became_of_an_effect_that_nobody_knows_of_is_said_by_a_human() {
+    for (resolution, status, booked) in
+        [("happened", "completed", 1), ("did_not_happen", "failed", 1), ("retry", "completed", 2)]
+    {
+        let place = Place::new();
+        let crashed = genie_in(&place.data(), &["run", "--demo", "crash", "--quiet"]);
+        assert_eq!(crashed.code, 3, "{}", crashed.stderr);
+        let server = place.start();
+        let boss = server.make_key(server.key(), "boss", &["approver"]);
+        let listed = server.get("/v1/approvals?status=pending", &boss).json();
+        let [approval] = &listed["data"].as_array().unwrap()[..] else { panic!("{listed:#}") };
+        assert_eq!(approval["subject"], "unknown_effect");
+        let path = format!("/v1/approvals/{}/decision", approval["id"].as_str().unwrap());
+        let decide = |body: Value| server.post(&path, &boss, body);
+        assert_eq!(decide(json!({ "decision": "approve" })).code(), "invalid");
+        assert_eq!(decide(json!({ "resolution": "perhaps" })).code(), "invalid");
+        let mut said = json!({ "resolution": resolution, "reason": "seen at the bank" });
+        if resolution == "happened" {
+            said["result"] = json!({ "reference": "7" });
+        }
+        let decided = decide(said);
+        assert_eq!(decided.status, 200, "{}", decided.body);
+        let told = decided.json();
+        assert_eq!(
+            (&told["status"], &told["resolution"]),
+            (&json!("resolved"), &json!(resolution))
+        );
+        let run = approval["run_id"].as_str().unwrap();
+        server.until(server.key(), run, status);
+        assert_eq!(place.booked(), booked, "{resolution}");
+    }
 }

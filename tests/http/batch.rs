@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::audit::pages;
 use super::serving::{Place, Request, call, payment};
 
 /// A call of a batch.
@@ -127,4 +128,24 @@ fn a_batch_that_is_sent_again_is_done_once_and_its_size_is_bounded() {
         let reply = server.post("/v1/tools/batch", server.key(), json!({ "calls": calls }));
         assert_eq!((reply.status, &*reply.code()), (422, "invalid"), "{calls}");
     }
+}
+
+#[test]
+fn the_calls_of_a_batch_are_made_beside_each_other() {
+    let place = Place::new();
+    let server = place.start();
+    let calls: Vec<Value> = (0..32).map(|index| sum(&format!("{index}"), "6 * 7")).collect();
+    let reply = server.post("/v1/tools/batch", server.key(), json!({ "calls": calls }));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    // One behind the other, each would have ended before the next began.
+    let (mut open, mut open_max) = (0_i32, 0);
+    for record in pages(&server, server.key(), 500) {
+        match record["type"].as_str().unwrap_or_default() {
+            "run_started" => open += 1,
+            "run_end" => open -= 1,
+            _ => {}
+        }
+        open_max = open_max.max(open);
+    }
+    assert!(open == 0 && open_max > 1, "{open_max} at once");
 }

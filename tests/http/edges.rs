@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::serving::Place;
+use super::serving::{Place, Reply, payment, question};
 
 #[test]
 fn garbage_is_refused_and_harms_nobody() {
@@ -122,4 +122,41 @@ fn lists_come_in_pages() {
     };
     let all = [ids(&first), ids(&second)].concat();
     assert!(all.len() == 3 && all.is_sorted_by(|newer, older| newer > older), "{all:?}");
+}
+
+/// Asks until the answer is as wanted.
+fn until(ask: impl Fn() -> Reply, is_right: impl Fn(&Reply) -> bool) -> Reply {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        let reply = ask();
+        if is_right(&reply) {
+            return reply;
+        }
+        assert!(Instant::now() < patience, "{reply:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_server_that_is_full_refuses_the_next_run_and_says_when_to_come_back() {
+    let place = Place::new();
+    // What waits stays in memory, and so keeps the one place.
+    let server = place.start_with("[limits]\nruns_in_flight_max = 1\npark_after = \"48h\"\n");
+    let ask = || server.post("/v1/ask", server.key(), question());
+    let ended = std::thread::scope(|scope| {
+        let held = scope.spawn(|| server.post("/v1/tools/execute", server.key(), payment()));
+        let pending = || server.get("/v1/approvals?status=pending", server.key());
+        let waiting = until(pending, |listed| listed.json()["data"][0].is_object()).json();
+        let refused = ask();
+        assert_eq!((refused.status, &*refused.code()), (429, "overloaded"), "{}", refused.body);
+        assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1, "{refused:?}");
+        // What begins no run goes on.
+        assert_eq!(server.get("/ready", "").status, 200);
+        let path = format!("/v1/runs/{}/cancel", waiting["data"][0]["run_id"].as_str().unwrap());
+        assert_eq!(server.post(&path, server.key(), serde_json::Value::Null).status, 202);
+        held.join().unwrap()
+    });
+    assert_eq!((ended.status, &*ended.code()), (409, "cancelled"));
+    let asked = until(ask, |asked| asked.status != 429);
+    assert_eq!(asked.status, 200, "{}", asked.body);
 }

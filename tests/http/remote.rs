@@ -247,6 +247,7 @@ fn what_a_server_does_not_do_is_told_with_the_address_and_what_helps() {
         let (code, said) = match arguments[..] {
             ["approvals", "list", ..] => (0, ""),
             ["approvals", ..] => (2, "no such approval"),
+            ["audit", "verify", ..] => (1, "only operators of the server may"),
             _ => (1, "none of your roles may do this"),
         };
         assert_eq!(ended.code, code, "{arguments:?}: {}", ended.stderr);

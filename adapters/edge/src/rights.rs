@@ -17,8 +17,8 @@ pub(crate) enum Right {
     Known,
     /// Whoever has a good credential and one of these roles.
     Roles(&'static [&'static str]),
-    /// Whoever has a good credential of the operators' tenant, and one of these roles there: what is
-    /// behind it is about the whole installation, and so about every tenant.
+    /// Whoever has a good credential of the operators' tenant, and one of these roles there: what
+    /// is behind it is about the whole installation, and so about every tenant.
     Operates(&'static [&'static str]),
     /// Whoever has a role that approvals may ask for: `approver`, or one that only a policy knows.
     Decides,

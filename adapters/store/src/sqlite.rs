@@ -11,8 +11,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite};
 use tokio::sync::Notify;
 
 use crate::group::Group;
@@ -131,6 +130,15 @@ pub(crate) async fn own(pool: &SqlitePool, node: &str) -> Result<(Owner, Head), 
     Ok((Owner { chain: CHAIN, epoch }, rows::head(seq, &hash)?))
 }
 
+/// A transaction that is not committed.
+#[derive(Debug)]
+struct Open {
+    connection: PoolConnection<Sqlite>,
+    /// The end of the chain before it, and with what is written of it.
+    base: Head,
+    head: Head,
+}
+
 /// Writes groups to a file.
 #[derive(Debug)]
 pub(crate) struct SqliteSink {
@@ -140,7 +148,7 @@ pub(crate) struct SqliteSink {
     wholes: Wholes,
     inserts: Inserts,
     /// The connection with the transaction that is written ahead of its commit.
-    open: Option<PoolConnection<Sqlite>>,
+    open: Option<Open>,
     log: Log,
 }
 
@@ -180,19 +188,18 @@ impl SqliteSink {
     }
 
     /// Writes the group in one transaction.
-    async fn transact(&self, group: &Group, sealed: &Sealed) -> Result<Written, sqlx::Error> {
-        if let Some(whole) = self.wholes.fitting(group) {
-            let mut connection = self.pool.acquire().await?;
-            let all = Bounds { begins: true, commits: true };
-            match whole.write(&mut connection, self.owner, (group, sealed), all).await {
-                Ok(()) => return Ok(Written::All),
-                // What it is, is found out below.
-                Err(error) if is_violation(&error) => {}
-                Err(error) => return Err(error),
-            }
+    async fn transact(&mut self, group: &Group, sealed: &Sealed) -> Result<Written, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let (all, from) = (Bounds { begins: true, commits: true }, (self.owner, group.before));
+        match self.wholes.write(&mut connection, from, (group, sealed), all).await {
+            Ok(true) => return Ok(Written::All),
+            Ok(false) => {}
+            // What it is, is found out below.
+            Err(error) if is_violation(&error) => {}
+            Err(error) => return Err(error),
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if !self.advance(&mut transaction, group).await? {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        if !self.advance(&mut transaction, group.before, group.after).await? {
             // A commit that was said to have failed may have done it already.
             let done = self.head(&mut transaction).await? == Some(group.after);
             return Ok(if done { Written::All } else { Written::Lost });
@@ -211,68 +218,61 @@ impl SqliteSink {
         part: &Group,
         sealed: &Sealed,
     ) -> Result<(), Refused> {
-        let (connection, begins) = match self.open.take() {
-            Some(connection) => (connection, false),
-            None => (self.pool.acquire().await.map_err(|_| Refused)?, true),
+        let open = self.open.take();
+        let begins = open.is_none();
+        let mut open = if let Some(open) = open {
+            open
+        } else {
+            let connection = self.pool.acquire().await.map_err(|_| Refused)?;
+            Open { connection, base: part.before, head: part.before }
         };
-        let bounds = Bounds { begins, commits: false };
-        self.open = Some(self.part(connection, Some((part, sealed)), bounds).await?);
+        let written = self.part(&mut open, (part, sealed), Bounds { begins, commits: false }).await;
+        taken_back(written, &mut open).await?;
+        open.head = part.after;
+        self.open = Some(open);
         self.log.wrote(part.bytes);
         Ok(())
     }
 
     /// Writes the last part of the open transaction, if there is one, and commits it.
     pub(crate) async fn commit(&mut self, last: Option<(&Group, &Sealed)>) -> Result<(), Refused> {
-        let connection = self.open.take().ok_or(Refused)?;
-        self.part(connection, last, Bounds { begins: false, commits: true }).await?;
+        let mut open = self.open.take().ok_or(Refused)?;
+        let written = if let Some(part) = last {
+            self.part(&mut open, part, Bounds { begins: false, commits: true }).await
+        } else {
+            let from = (self.owner, open.base);
+            whole::commit(&mut open.connection, from, open.head).await
+        };
+        taken_back(written, &mut open).await?;
         self.log.wrote(last.map_or(0, |(group, _)| group.bytes));
         Ok(())
     }
 
-    /// Writes a part of a transaction, or takes all of it back.
+    /// Writes a part of a transaction: as one text, or statement by statement if it fits none.
     async fn part(
-        &self,
-        mut connection: PoolConnection<Sqlite>,
-        part: Option<(&Group, &Sealed)>,
-        bounds: Bounds,
-    ) -> Result<PoolConnection<Sqlite>, Refused> {
-        let written = match part {
-            Some((group, sealed)) => match self.wholes.fitting(group) {
-                Some(whole) => {
-                    whole.write(&mut connection, self.owner, (group, sealed), bounds).await
-                }
-                None => self.statements(&mut connection, (group, sealed), bounds).await,
-            },
-            None => sqlx::query("COMMIT").execute(&mut *connection).await.map(drop),
-        };
-        match written {
-            Ok(()) => Ok(connection),
-            Err(error) => {
-                tracing::debug!(%error, "what was written ahead is taken back");
-                // Fails if the transaction has not begun, or was taken back already.
-                let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
-                Err(Refused)
-            }
-        }
-    }
-
-    /// A part that fits no text, statement by statement.
-    async fn statements(
-        &self,
-        connection: &mut SqliteConnection,
+        &mut self,
+        open: &mut Open,
         (group, sealed): (&Group, &Sealed),
         bounds: Bounds,
     ) -> Result<(), sqlx::Error> {
-        if bounds.begins {
-            sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        let (connection, from) = (&mut open.connection, (self.owner, open.base));
+        if self.wholes.write(connection, from, (group, sealed), bounds).await? {
+            return Ok(());
         }
-        let ours = self.advance(connection, group).await?;
+        if bounds.begins {
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut **connection).await?;
+        }
+        let ours = if bounds.commits {
+            self.advance(connection, open.base, group.after).await?
+        } else {
+            self.head(connection).await? == Some(open.base)
+        };
         if !ours || !insert::has_keys(connection, &sealed.keys).await? {
             return Err(sqlx::Error::RowNotFound);
         }
         self.inserts.write(connection, self.owner, group, sealed).await?;
         if bounds.commits {
-            sqlx::query("COMMIT").execute(&mut *connection).await?;
+            sqlx::query("COMMIT").execute(&mut **connection).await?;
         }
         Ok(())
     }
@@ -280,23 +280,30 @@ impl SqliteSink {
     async fn advance(
         &self,
         connection: &mut SqliteConnection,
-        group: &Group,
+        from: Head,
+        to: Head,
     ) -> Result<bool, sqlx::Error> {
-        let query = sqlx::query(ADVANCE).bind(rows::number(group.after.seq));
-        let query = query.bind(&group.after.hash.0[..]).bind(self.owner.chain);
-        let query = query.bind(self.owner.epoch).bind(rows::number(group.before.seq));
+        let query = sqlx::query(ADVANCE).bind(rows::number(to.seq));
+        let query = query.bind(&to.hash.0[..]).bind(self.owner.chain);
+        let query = query.bind(self.owner.epoch).bind(rows::number(from.seq));
         Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
     }
 
     /// The end of the chain as the database has it, if it is ours.
-    async fn head(
-        &self,
-        transaction: &mut Transaction<'_, Sqlite>,
-    ) -> Result<Option<Head>, sqlx::Error> {
+    async fn head(&self, connection: &mut SqliteConnection) -> Result<Option<Head>, sqlx::Error> {
         let query = sqlx::query_as(HEAD).bind(self.owner.chain).bind(self.owner.epoch);
-        let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut **transaction).await?;
+        let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut *connection).await?;
         found.map(|(seq, hash)| rows::head(seq, &hash)).transpose()
     }
+}
+
+/// What was not written is taken back, and with it all of its transaction.
+async fn taken_back(written: Result<(), sqlx::Error>, open: &mut Open) -> Result<(), Refused> {
+    let Err(error) = written else { return Ok(()) };
+    tracing::debug!(%error, "what was written ahead is taken back");
+    // Fails if the transaction has not begun, or was taken back already.
+    let _ = sqlx::query("ROLLBACK").execute(&mut *open.connection).await;
+    Err(Refused)
 }
 
 /// Whether the chain was taken over, a key was erased, or the group is in the database already.

@@ -5,12 +5,15 @@
 //! are prepared once; the rows that a group has not are null and left out. What does not fit goes
 //! statement by statement, by [`super::insert`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::Arguments as _;
+use futures::{StreamExt as _, TryStreamExt as _, future};
+use genie_core::journal::chain::Head;
 use sqlx::error::BoxDynError;
+use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, query, query_with};
+use sqlx::{Arguments as _, AssertSqlSafe, Executor as _, Sqlite, query, query_with};
 
 use super::insert::{Added, change, content, link, record, start};
 use crate::group::{Change, Group};
@@ -26,6 +29,16 @@ const RECORDS: [usize; 14] = [2, 4, 8, 16, 24, 32, 40, 48, 56, 68, 80, 96, 112, 
 const CONTENTS: usize = 8;
 const RUNS: usize = 2;
 
+/// Moves the end of the chain, if it is ours and where the transaction found it.
+const MOVE_HEAD: &str = "UPDATE chains SET head_seq = ?, head_hash = ? \
+                         WHERE id = ? AND epoch = ? AND head_seq = ?";
+/// And only if what was written ahead is there.
+const AFTER_PARTS: &str = " AND EXISTS (SELECT 1 FROM records WHERE seq = ?)";
+/// That records go where they belong: behind the head, or behind what is already written of the
+/// transaction.
+const AFTER_HEAD: &str = "head_seq = ?";
+const AFTER_RECORD: &str = "EXISTS (SELECT 1 FROM records WHERE seq = ?)";
+
 /// Parameters of the rows of each table.
 const OF_RECORD: usize = 9;
 const OF_CONTENT: usize = 7;
@@ -33,60 +46,28 @@ const OF_LINK: usize = 3;
 const OF_START: usize = 10;
 const OF_CHANGE: usize = 6;
 
-/// The transaction of a group up to a size. If the chain is no longer ours, a key that the group
-/// was sealed with is erased, or the group is written already, a constraint of the records is
-/// violated and nothing is written.
-#[derive(Debug)]
-pub(super) struct Whole {
-    records: usize,
-    /// Whether there is room for more than records.
-    more: bool,
-    /// Of each of the texts.
-    parameters: usize,
-    /// One for each of [`Bounds`].
-    texts: [Arc<str>; 4],
-}
-
-/// What of a transaction a text is: all of it, or a part.
-#[derive(Debug, Clone, Copy)]
+/// What of a transaction is written: all of it, or a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Bounds {
     pub(super) begins: bool,
     pub(super) commits: bool,
 }
 
-impl Bounds {
-    const ALL: [Self; 4] = [
-        Self { begins: false, commits: false },
-        Self { begins: false, commits: true },
-        Self { begins: true, commits: false },
-        Self { begins: true, commits: true },
-    ];
-
-    /// Its place among [`Self::ALL`].
-    fn place(self) -> usize {
-        2 * usize::from(self.begins) + usize::from(self.commits)
-    }
-
-    fn around(self, statements: &str) -> Arc<str> {
-        let begin = if self.begins { "BEGIN IMMEDIATE; " } else { "" };
-        let commit = if self.commits { "COMMIT; " } else { "" };
-        format!("{begin}{statements}{commit}SELECT 1").into()
-    }
+/// What a text has room for. Whatever it has room for costs a statement, and each statement wakes
+/// whoever waits for the text, so that none has more than it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Shape {
+    records: usize,
+    /// Content and links.
+    content: bool,
+    starts: bool,
+    changes: bool,
+    bounds: Bounds,
 }
 
-/// The texts, the smallest first.
-#[derive(Debug)]
-pub(super) struct Wholes([Whole; 2 * RECORDS.len()]);
-
-impl Default for Wholes {
-    fn default() -> Self {
-        Self(std::array::from_fn(|at| Whole::new(RECORDS[at / 2], at % 2 == 1)))
-    }
-}
-
-impl Wholes {
-    /// The text that the group fits into, if there is one.
-    pub(super) fn fitting(&self, group: &Group) -> Option<&Whole> {
+impl Shape {
+    /// The smallest that the group fits into, if there is one.
+    fn fitting(group: &Group, bounds: Bounds) -> Option<Self> {
         let starts = group.changes.iter().filter(|change| change.started.is_some()).count();
         let changes = group.changes.len() - starts;
         let fits = group.contents.len().max(group.links.len()) <= CONTENTS
@@ -96,105 +77,176 @@ impl Wholes {
         if !fits || group.rows.is_empty() {
             return None;
         }
-        let more =
-            !(group.changes.is_empty() && group.contents.is_empty() && group.links.is_empty());
-        self.0.iter().find(|whole| whole.records >= group.rows.len() && whole.more == more)
+        let records = RECORDS.into_iter().find(|records| *records >= group.rows.len())?;
+        let content = !(group.contents.is_empty() && group.links.is_empty());
+        Some(Self { records, content, starts: starts > 0, changes: changes > 0, bounds })
     }
+
+    /// The statements, one after the other.
+    fn statements(self) -> Vec<String> {
+        let Bounds { begins, commits } = self.bounds;
+        let mut statements = Vec::new();
+        if begins {
+            statements.push("BEGIN IMMEDIATE".to_owned());
+        }
+        if commits {
+            let after_parts = if begins { "" } else { AFTER_PARTS };
+            statements.push(format!("{MOVE_HEAD}{after_parts}"));
+        }
+        // A record comes only if all before it was done. The head moves with the last part.
+        let follows = if begins || commits { AFTER_HEAD } else { AFTER_RECORD };
+        let rows = values(self.records, OF_RECORD);
+        statements.push(format!(
+            "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
+             body_sha256, sealed, key_id) \
+             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND {follows} \
+             AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
+             (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
+             FROM {rows} WHERE column1 IS NOT NULL"
+        ));
+        if self.content {
+            let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
+            statements.push(format!(
+                "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
+                 SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING"
+            ));
+            statements.push(format!(
+                "INSERT INTO run_blobs (run_id, sha256, label) \
+                 SELECT * FROM {links} WHERE column1 IS NOT NULL \
+                 ON CONFLICT DO UPDATE SET label = excluded.label"
+            ));
+        }
+        if self.starts {
+            let starts = values(RUNS, OF_START);
+            statements.push(format!(
+                "INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
+                 tenant, subject, agent, started_at) \
+                 SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING"
+            ));
+        }
+        if self.changes {
+            let changes = values(RUNS, OF_CHANGE);
+            statements.push(format!(
+                "UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
+                 owner_chain = column5, owner_epoch = column6 FROM {changes} \
+                 WHERE runs.run_id = column1"
+            ));
+        }
+        if commits {
+            statements.push("COMMIT".to_owned());
+        }
+        statements
+    }
+
+    /// The parameters of the text. `base` is where the transaction began.
+    fn arguments(
+        self,
+        owner: Owner,
+        base: Head,
+        (group, sealed): (&Group, &Sealed),
+    ) -> Result<SqliteArguments, BoxDynError> {
+        let Group { before, after, .. } = group;
+        let mut to = SqliteArguments::default();
+        let rows = self.records * OF_RECORD;
+        to.reserve(rows + 2 * CONTENTS * OF_CONTENT + 2 * RUNS * OF_START, 0);
+        if self.bounds.commits {
+            move_head(&mut to, owner, base, *after)?;
+            if !self.bounds.begins {
+                to.add(rows::number(before.seq))?;
+            }
+        }
+        to.add(owner.chain)?;
+        to.add(owner.epoch)?;
+        // The last part has moved the head when its records come.
+        to.add(rows::number(if self.bounds.commits { after.seq } else { before.seq }))?;
+        to.add(json_of(&sealed.keys))?;
+        fill(&mut to, &sealed.of_rows(&group.rows), (self.records, OF_RECORD), record)?;
+        if self.content {
+            let contents = sealed.of_contents(&group.contents);
+            fill(&mut to, &contents, (CONTENTS, OF_CONTENT), content)?;
+            fill(&mut to, &group.links, (CONTENTS, OF_LINK), link)?;
+        }
+        let (starts, changes): (Vec<&Change>, Vec<&Change>) =
+            group.changes.iter().partition(|change| change.started.is_some());
+        if self.starts {
+            fill(&mut to, &starts, (RUNS, OF_START), |to, run| start(to, run, owner))?;
+        }
+        if self.changes {
+            fill(&mut to, &changes, (RUNS, OF_CHANGE), |to, run| change(to, run, owner))?;
+        }
+        Ok(to)
+    }
+}
+
+/// The texts that were needed so far. If the chain is no longer ours, a key that the group was
+/// sealed with is erased, or the group is written already, a constraint of the records is violated
+/// and nothing is written.
+#[derive(Debug, Default)]
+pub(super) struct Wholes(HashMap<Shape, (usize, Arc<str>)>);
+
+impl Wholes {
+    /// Writes the group into the transaction that it begins, commits or is within, and which began
+    /// at `base`; `false` if it fits into no text. If it cannot be written, all of the transaction
+    /// is taken back.
+    pub(super) async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        (owner, base): (Owner, Head),
+        (group, sealed): (&Group, &Sealed),
+        bounds: Bounds,
+    ) -> Result<bool, sqlx::Error> {
+        let Some(shape) = Shape::fitting(group, bounds) else { return Ok(false) };
+        let (statements, text) = self.0.entry(shape).or_insert_with(|| {
+            let statements = shape.statements();
+            (statements.len(), statements.join("; ").into())
+        });
+        let arguments =
+            shape.arguments(owner, base, (group, sealed)).map_err(sqlx::Error::Encode)?;
+        let statement = query_with(AssertSqlSafe(text.clone()), arguments);
+        all_of(connection, statement, *statements).await.map(|()| true)
+    }
+}
+
+/// Commits a transaction that began at `base` with nothing more than the new head.
+pub(super) async fn commit(
+    connection: &mut SqliteConnection,
+    (owner, base): (Owner, Head),
+    head: Head,
+) -> Result<(), sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    move_head(&mut arguments, owner, base, head)
+        .and_then(|()| arguments.add(rows::number(head.seq)))
+        .map_err(sqlx::Error::Encode)?;
+    let text: Arc<str> = format!("{MOVE_HEAD}{AFTER_PARTS}; COMMIT").into();
+    all_of(connection, query_with(AssertSqlSafe(text), arguments), 2).await
+}
+
+/// Runs the statements of a text. Who waits is done with the last of them, while the driver still
+/// puts them away. If one fails, the transaction is taken back.
+async fn all_of(
+    connection: &mut SqliteConnection,
+    text: Query<'_, Sqlite, SqliteArguments>,
+    statements: usize,
+) -> Result<(), sqlx::Error> {
+    let done = connection.fetch_many(text).take(statements).try_for_each(|_| future::ok(())).await;
+    if done.is_err() {
+        // Fails if the transaction has not begun, or was taken back already.
+        let _ = query("ROLLBACK").execute(&mut *connection).await;
+    }
+    done
+}
+
+fn move_head(to: &mut SqliteArguments, owner: Owner, base: Head, head: Head) -> Added {
+    to.add(rows::number(head.seq))?;
+    to.add(&head.hash.0[..])?;
+    to.add(owner.chain)?;
+    to.add(owner.epoch)?;
+    to.add(rows::number(base.seq))
 }
 
 fn values(rows: usize, parameters: usize) -> String {
     let row = format!("({})", vec!["?"; parameters].join(","));
     format!("(VALUES {}) AS given", vec![row; rows].join(","))
-}
-
-/// The statements for what is beside the records.
-fn beside() -> String {
-    let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
-    let (starts, changes) = (values(RUNS, OF_START), values(RUNS, OF_CHANGE));
-    format!(
-        "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
-         SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
-         INSERT INTO run_blobs (run_id, sha256, label) \
-         SELECT * FROM {links} WHERE column1 IS NOT NULL \
-         ON CONFLICT DO UPDATE SET label = excluded.label; \
-         INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
-         tenant, subject, agent, started_at) \
-         SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING; \
-         UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
-         owner_chain = column5, owner_epoch = column6 FROM {changes} \
-         WHERE runs.run_id = column1; "
-    )
-}
-
-impl Whole {
-    fn new(records: usize, more: bool) -> Self {
-        let rows = values(records, OF_RECORD);
-        let more_text = if more { beside() } else { String::new() };
-        // A row comes only if all before it was done.
-        let text = format!(
-            "UPDATE chains SET head_seq = ?, head_hash = ? \
-             WHERE id = ? AND epoch = ? AND head_seq = ?; \
-             INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
-             body_sha256, sealed, key_id) \
-             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
-             AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
-             (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
-             FROM {rows} WHERE column1 IS NOT NULL; {more_text}"
-        );
-        let parameters = text.matches('?').count();
-        Self { records, more, parameters, texts: Bounds::ALL.map(|bounds| bounds.around(&text)) }
-    }
-
-    /// Writes the group into the transaction that it begins, commits or is within; if it cannot,
-    /// all of the transaction is taken back.
-    pub(super) async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        owner: Owner,
-        (group, sealed): (&Group, &Sealed),
-        bounds: Bounds,
-    ) -> Result<(), sqlx::Error> {
-        let text = self.texts[bounds.place()].clone();
-        let arguments = self.arguments(owner, (group, sealed)).map_err(sqlx::Error::Encode)?;
-        let statement = query_with(AssertSqlSafe(text), arguments);
-        let done = statement.fetch_one(&mut *connection).await;
-        if done.is_err() {
-            // Fails if the transaction has not begun, or was taken back already.
-            let _ = query("ROLLBACK").execute(&mut *connection).await;
-        }
-        done.map(drop)
-    }
-
-    fn arguments(
-        &self,
-        owner: Owner,
-        (group, sealed): (&Group, &Sealed),
-    ) -> Result<SqliteArguments, BoxDynError> {
-        let Group { before, after, .. } = group;
-        let mut to = SqliteArguments::default();
-        to.reserve(self.parameters, 0);
-        to.add(rows::number(after.seq))?;
-        to.add(&after.hash.0[..])?;
-        to.add(owner.chain)?;
-        to.add(owner.epoch)?;
-        to.add(rows::number(before.seq))?;
-        to.add(owner.chain)?;
-        to.add(owner.epoch)?;
-        to.add(rows::number(after.seq))?;
-        to.add(json_of(&sealed.keys))?;
-        fill(&mut to, &sealed.of_rows(&group.rows), (self.records, OF_RECORD), record)?;
-        if !self.more {
-            return Ok(to);
-        }
-        let contents = sealed.of_contents(&group.contents);
-        fill(&mut to, &contents, (CONTENTS, OF_CONTENT), content)?;
-        fill(&mut to, &group.links, (CONTENTS, OF_LINK), link)?;
-        let (starts, changes): (Vec<&Change>, Vec<&Change>) =
-            group.changes.iter().partition(|change| change.started.is_some());
-        fill(&mut to, &starts, (RUNS, OF_START), |to, run| start(to, run, owner))?;
-        fill(&mut to, &changes, (RUNS, OF_CHANGE), |to, run| change(to, run, owner))?;
-        Ok(to)
-    }
 }
 
 /// Adds the rows that there are, and null for the others.

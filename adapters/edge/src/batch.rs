@@ -43,7 +43,9 @@ impl Batch {
             let problem = format!("`calls` has 1 to {CALLS_MAX} calls; send more in batches");
             return Err(Problem::invalid("calls", problem));
         }
-        self.calls.iter().try_for_each(Call::is_sound)?;
+        for (index, call) in self.calls.iter().enumerate() {
+            call.is_sound().map_err(|problem| problem.within(&format!("calls[{index}]")))?;
+        }
         let mut ids = HashSet::new();
         if self.calls.iter().any(|call| !ids.insert(call.id())) {
             let problem = "two of the `calls` have the same `id`; give each its own";

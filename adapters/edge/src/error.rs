@@ -231,6 +231,16 @@ impl Problem {
         self
     }
 
+    /// Says that the failing fields are those of a part of the request.
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        let errors = self.more.get_mut("errors").and_then(Value::as_array_mut);
+        for error in errors.into_iter().flatten() {
+            let field = error["field"].as_str().unwrap_or_default();
+            error["field"] = json!(format!("{part}.{field}"));
+        }
+        self
+    }
+
     /// Says which run it is about.
     pub(crate) fn of_run(mut self, run: RunId) -> Self {
         self.run = Some(run);

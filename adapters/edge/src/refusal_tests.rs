@@ -39,6 +39,10 @@ async fn a_body_that_does_not_fit_is_told_its_field_and_not_what_came_in_it() {
     let call = json!({ "id": "1", "type": "function", "function": { "arguments": {} } });
     let said = "missing field `name`";
     check("/v1/tools/batch", json!({ "calls": [call] }), "calls[0].function.name", said).await;
+    let call = json!({ "id": "1", "type": "method",
+                       "function": { "name": "sum", "arguments": {} } });
+    check("/v1/tools/batch", json!({ "calls": [call] }), "calls[0].type", "`type` is `function`")
+        .await;
     let path = "/v1/approvals/01a1fda4-cf33-732a-96de-282433e9be9d/decision";
     let said = "`decision` is not `approve` or `reject`";
     check(path, json!({ "decision": "perhaps" }), "decision", said).await;

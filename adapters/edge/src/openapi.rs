@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::body;
 use crate::rights::{self, Right};
 
+mod links;
 mod operations;
 
 pub(crate) use operations::operations;
@@ -248,9 +249,13 @@ impl Operation {
         Value::Object(responses)
     }
 
+    fn id(&self) -> String {
+        format!("{} {}", self.method.as_str().to_lowercase(), self.path)
+    }
+
     fn value(&self, generator: &mut SchemaGenerator) -> Value {
         let mut operation = json!({
-            "operationId": format!("{} {}", self.method.as_str().to_lowercase(), self.path),
+            "operationId": self.id(),
             "summary": self.summary,
             "tags": [self.path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default()],
             "parameters": self.parameters(generator),
@@ -302,12 +307,12 @@ pub(crate) fn document() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = settings.into_generator();
-    let mut paths = Map::new();
-    for operation in operations() {
-        let value = operation.value(&mut generator);
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method.as_str().to_lowercase()] = value;
+    let (mut paths, operations) = (json!({}), operations());
+    for operation in &operations {
+        let method = operation.method.as_str().to_lowercase();
+        paths[operation.path][method] = operation.value(&mut generator);
     }
+    links::add(&mut paths, &operations);
     // The text is compiled in, and a test reads it.
     let mut components: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
     if let Some(schemas) = components["schemas"].as_object_mut() {

@@ -5,7 +5,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::chain::Hash;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Request, read};
+use crate::client::{Client, Request};
 use crate::error::Error;
 use crate::page::Page;
 
@@ -78,22 +78,6 @@ impl Client {
     pub async fn decide(&self, id: ApprovalId, decision: &Decision) -> Result<Approval, Error> {
         let (name, body) = (id.to_string(), decision.body());
         let path = ["v1", "approvals", &name, "decision"];
-        let request = Request::post(&path, Some(&body)).repeatable();
-        let mut attempts = 0;
-        match self.send_counting(request, &mut attempts).await {
-            Ok(response) => read(response).await,
-            // The first may have counted though its answer was lost.
-            Err(error)
-                if attempts > 1 && matches!(error.code(), Some("decided" | "decided_by_you")) =>
-            {
-                let approval = self.approval(id).await?;
-                let said = approval
-                    .decisions
-                    .iter()
-                    .any(|said| said.choice == decision.choice && *said.reason == *decision.reason);
-                if said { Ok(approval) } else { Err(error) }
-            }
-            Err(error) => Err(error),
-        }
+        self.json(Request::post(&path, Some(&body)).keyed(&*self.ids)).await
     }
 }

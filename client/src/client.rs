@@ -205,18 +205,8 @@ impl Client {
     ///
     /// # Errors
     /// What the server says no with, or that it was not reached.
-    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
-        self.send_counting(request, &mut 0).await
-    }
-
-    /// As [`Self::send`]; `attempts` is how often it was sent, answered or not.
-    pub(crate) async fn send_counting(
-        &self,
-        mut request: Request<'_>,
-        attempts: &mut u32,
-    ) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, mut request: Request<'_>) -> Result<Response, Error> {
         for attempt in 1..=TWIN_ATTEMPTS_MAX {
-            *attempts = attempt;
             let (failed, asked, most) = match self.attempt(&mut request).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) => {

@@ -58,13 +58,12 @@ pub struct Reject {
 
 impl Client {
     /// Sends a statement, a CSV file or an Excel workbook, to ask about it later. A file is sent
-    /// again if the server refused it for now, but not if it may have been taken: that would make
-    /// a second document.
+    /// again if the server refused it for now or its answer was lost, and kept once.
     ///
     /// # Errors
     /// [`Error::Upload`] if it cannot be read; [`Error::Problem`] with the code of what is wrong
     /// with it, such as `unsupported_media_type`.
     pub async fn send_document(&self, upload: Upload) -> Result<Document, Error> {
-        self.json(Request::send(&["v1", "documents"], upload)).await
+        self.json(Request::send(&["v1", "documents"], upload).keyed(&*self.ids)).await
     }
 }

@@ -110,6 +110,7 @@ impl Client {
     /// [`Error::Problem`] with `not_found` if there is none, or it is not one's own.
     pub async fn revoke_key(&self, key: KeyId) -> Result<(), Error> {
         let id = key.to_string();
-        self.send(Request::delete(&["v1", "auth", "tokens", &id])).await.map(drop)
+        let path = ["v1", "auth", "tokens", &id];
+        self.send(Request::delete(&path).keyed(&*self.ids)).await.map(drop)
     }
 }

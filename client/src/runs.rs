@@ -99,14 +99,7 @@ impl Client {
     pub async fn cancel(&self, run: RunId) -> Result<(), Error> {
         let id = run.to_string();
         let path = ["v1", "runs", &id, "cancel"];
-        let request = Request::post(&path, None).repeatable();
-        let mut attempts = 0;
-        match self.send_counting(request, &mut attempts).await {
-            Ok(_) => Ok(()),
-            // The first was heard though its answer was lost.
-            Err(error) if attempts > 1 && error.code() == Some("run_ended") => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.send(Request::post(&path, None).keyed(&*self.ids)).await.map(drop)
     }
 
     /// The proof of how a run ended, as the page that `genie audit check-receipt` reads.

@@ -28,7 +28,7 @@ pub(crate) async fn ask<T: Payload>(
     let options = Options {
         tools: Vec::new(),
         runs: Arc::new(MemoryRuns::over(journal.clone())),
-        approvals: Arc::new(MemoryApprovals::default()),
+        approvals: Arc::new(MemoryApprovals::over(journal.clone())),
         agents: agents.to_vec(),
         policies: PolicySet::new(genie_policies::baseline()).unwrap(),
         journal,

@@ -85,8 +85,8 @@ impl Ports {
             let journal = Arc::new(MemoryJournal::keeping(config.journal_records_max));
             return Ok(Self {
                 runs: Arc::new(MemoryRuns::over(journal.clone())),
+                approvals: Arc::new(MemoryApprovals::over(journal.clone())),
                 journal,
-                approvals: Arc::new(MemoryApprovals::default()),
                 blobs: Arc::new(MemoryBlobs::default()),
                 budgets: Arc::new(MemoryBudgets::default()),
                 attempts: Arc::new(MemoryAttempts::default()),

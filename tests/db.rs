@@ -24,7 +24,7 @@ fn tables_come_are_shown_and_go_when_one_says_so() {
     assert_eq!(genie(&["db", "status", "--json"]).json()["up_to_date"], true);
 
     assert_eq!(genie(&["run", "--quiet"]).code, 0);
-    let asked = genie(&["db", "revert", "9"]);
+    let asked = genie(&["db", "revert", "10"]);
     assert_eq!((asked.code, asked.stdout.as_str()), (2, ""));
     assert!(asked.complaint().contains("0002 sealing"), "{}", asked.stderr);
     assert!(asked.complaint().contains("say `--yes`"), "{}", asked.stderr);
@@ -37,7 +37,7 @@ fn tables_come_are_shown_and_go_when_one_says_so() {
     assert!(kept.complaint().contains("are sealed or erased"), "{}", kept.stderr);
     assert_eq!(genie(&["audit", "verify"]).code, 0, "nothing is taken back yet");
 
-    let gone = genie(&["db", "revert", "9", "--yes"]);
+    let gone = genie(&["db", "revert", "10", "--yes"]);
     assert_eq!(gone.code, 0, "{}", gone.stderr);
     assert!(gone.stdout.contains("taken back in"), "{}", gone.stdout);
     assert!(gone.stdout.contains("0001 journal"), "{}", gone.stdout);

@@ -319,6 +319,13 @@ impl Approval {
             ..self.clone()
         })
     }
+
+    /// Whether it is as it is because somebody decided, rather than because it expired or its run
+    /// ended.
+    #[must_use]
+    pub fn was_decided_on(&self) -> bool {
+        !matches!(self.status, Status::Expired | Status::Withdrawn)
+    }
 }
 
 /// Why approvals could not be read or written.
@@ -358,8 +365,14 @@ pub async fn decide(
     if by.tenant != tenant.as_str() {
         return Err(DecideError::NotFound(id));
     }
+    let mut tried = None;
     loop {
         let approval = store.get(tenant, id).await?.ok_or(DecideError::NotFound(id))?;
+        if tried == Some(approval.revision) {
+            // Nobody was quicker: its run has ended, and it is to be withdrawn.
+            return Err(Refusal::Decided { status: Status::Withdrawn.name() }.into());
+        }
+        tried = Some(approval.revision);
         if digest.is_some_and(|seen| seen != approval.digest) {
             return Err(Refusal::Digest.into());
         }
@@ -400,15 +413,12 @@ pub trait Approvals: Send + Sync + 'static {
     async fn list(&self, tenant: &Tenant, filter: &Filter) -> Result<Vec<Approval>, Error>;
 
     /// Puts `next` in the place of the revision before it; `false` if this tenant no longer has
-    /// that.
+    /// that, or if it is decided and its run has ended: nobody decides on what no longer waits.
     /// Once the status is final, the run is due.
     async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error>;
 
     /// Pending ones of ended runs, whoever's they are, at most `max`: for the kernel to withdraw.
-    /// None where approvals do not outlive the process that withdraws them.
-    async fn of_ended_runs(&self, _max: usize) -> Result<Vec<Approval>, Error> {
-        Ok(Vec::new())
-    }
+    async fn of_ended_runs(&self, max: usize) -> Result<Vec<Approval>, Error>;
 }
 
 /// How long an approval waits for a decision, unless its policy says otherwise: a working day is

@@ -99,19 +99,32 @@ pub trait Blobs: Send + Sync + 'static {
 /// Content in memory, as long as its run lasts.
 #[derive(Debug, Default)]
 pub struct MemoryBlobs {
-    runs: DashMap<RunId, Vec<(Blob, Arc<Stored>)>, RandomState>,
+    runs: DashMap<RunId, Vec<Kept>, RandomState>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    tenant: Tenant,
+    blob: Blob,
+    stored: Arc<Stored>,
+}
+
+impl Kept {
+    fn is(&self, scope: &Scope, blob: Blob) -> bool {
+        self.tenant == scope.tenant && self.blob == blob
+    }
 }
 
 #[async_trait]
 impl Blobs for MemoryBlobs {
     async fn put(&self, scope: &Scope, blob: Blob, stored: Arc<Stored>) -> Result<(), Error> {
         let mut kept = self.runs.entry(scope.run).or_default();
-        match kept.iter_mut().find(|(held, _)| *held == blob) {
-            None => kept.push((blob, stored)),
-            Some((_, held)) if held.label.covers(&stored.label) => {}
-            Some((_, held)) => {
-                let label = Arc::new(held.label.join(&stored.label));
-                *held = Arc::new(Stored::new(stored.content.clone(), label));
+        match kept.iter_mut().find(|held| held.is(scope, blob)) {
+            None => kept.push(Kept { tenant: scope.tenant.clone(), blob, stored }),
+            Some(held) if held.stored.label.covers(&stored.label) => {}
+            Some(held) => {
+                let label = Arc::new(held.stored.label.join(&stored.label));
+                held.stored = Arc::new(Stored::new(stored.content.clone(), label));
             }
         }
         Ok(())
@@ -120,7 +133,7 @@ impl Blobs for MemoryBlobs {
     async fn get(&self, scope: &Scope, blob: Blob) -> Result<Option<Arc<Stored>>, Error> {
         let kept = self.runs.get(&scope.run);
         Ok(kept.and_then(|kept| {
-            kept.iter().find(|(held, _)| *held == blob).map(|(_, stored)| stored.clone())
+            kept.iter().find(|held| held.is(scope, blob)).map(|held| held.stored.clone())
         }))
     }
 

@@ -107,7 +107,7 @@ impl Follower {
             }
             let next = tokio::time::timeout(LOOK_EVERY, self.live.receiver.recv()).await;
             let Ok(next) = next else {
-                self.behind = !self.kernel.holds(self.run);
+                self.behind = !self.kernel.holds(&self.tenant, self.run);
                 continue;
             };
             match next {

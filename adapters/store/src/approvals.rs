@@ -98,7 +98,7 @@ impl StoredApprovals {
     }
 
     /// Puts `next` in the place of the revision before it, and makes its run due if it is final.
-    /// `None` if its key was erased meanwhile.
+    /// `None` if its key was erased meanwhile. A decision for a run that has ended changes nothing.
     ///
     /// Both rows change in one transaction. The run's is touched whatever its status, so that a
     /// writer which parks it in the meantime waits, and then sees the decision.
@@ -108,8 +108,11 @@ impl StoredApprovals {
         written: &Written,
     ) -> Result<Option<bool>, sqlx::Error> {
         let sql = "UPDATE approvals SET document = $1, status = $2, revision = $3, sealed = $4, \
-                   key_id = $5 WHERE id = $6 AND tenant = $7 AND revision = $8";
-        let due = "UPDATE runs SET wake_at = 0 WHERE run_id = $1 AND ended_at IS NULL";
+                   key_id = $5 WHERE id = $6 AND tenant = $7 AND revision = $8 \
+                   AND ($9 = 0 OR NOT EXISTS (SELECT 1 FROM runs \
+                   WHERE runs.run_id = approvals.run_id AND runs.ended_at IS NOT NULL))";
+        let due = "UPDATE runs SET wake_at = 0 \
+                   WHERE run_id = $1 AND tenant = $2 AND ended_at IS NULL";
         on!(&self.pools.write, pool => {
             let mut transaction = pool.begin_with(self.pools.begin()).await?;
             if let Some(key) = written.key_id {
@@ -123,11 +126,13 @@ impl StoredApprovals {
             let query = query.bind(rows::number(next.revision)).bind(written.sealed.as_deref());
             let query = query.bind(written.key_id).bind(&next.id.0.as_bytes()[..]);
             let query = query.bind(&*next.tenant).bind(rows::number(before));
+            let query = query.bind(i64::from(next.was_decided_on()));
             if query.execute(&mut *transaction).await?.rows_affected() != 1 {
                 return Ok(Some(false));
             }
             if next.status.is_final() {
                 let query = sqlx::query(due).bind(&next.run_id.0.as_bytes()[..]);
+                let query = query.bind(&*next.tenant);
                 query.execute(&mut *transaction).await?;
             }
             transaction.commit().await?;

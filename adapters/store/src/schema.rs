@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         version: 1,
         name: "journal",
@@ -129,6 +129,18 @@ const STEPS: [Step; 9] = [
         postgres: Texts {
             up: include_str!("../../../migrations/postgres/0009_costs.up.sql"),
             down: include_str!("../../../migrations/postgres/0009_costs.down.sql"),
+        },
+    },
+    Step {
+        version: 10,
+        name: "cancelled",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0010_cancelled.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0010_cancelled.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0010_cancelled.up.sql"),
+            down: include_str!("../../../migrations/postgres/0010_cancelled.down.sql"),
         },
     },
 ];

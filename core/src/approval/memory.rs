@@ -1,18 +1,39 @@
 //! Approvals in memory, as long as the process lives.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Approval, ApprovalId, Approvals, Error, Filter};
 use crate::async_trait;
+use crate::ids::RunId;
+use crate::journal::Entry;
+use crate::journal::memory::MemoryJournal;
 use crate::tenant::Tenant;
 
 /// Approvals of one process.
 #[derive(Debug, Default)]
 pub struct MemoryApprovals {
     kept: Mutex<Vec<Approval>>,
+    journal: Option<Arc<MemoryJournal>>,
 }
 
 impl MemoryApprovals {
+    /// Approvals of the runs that this journal records; without one, no run is known to have ended.
+    #[must_use]
+    pub fn over(journal: Arc<MemoryJournal>) -> Self {
+        Self { kept: Mutex::default(), journal: Some(journal) }
+    }
+
+    /// The runs that have ended.
+    fn ended(&self) -> BTreeSet<RunId> {
+        let records = self.journal.as_ref().map(|journal| journal.kept()).unwrap_or_default();
+        let ended = records.iter().filter_map(|record| match &record.entry {
+            Entry::Outcome { run_id, .. } => Some(*run_id),
+            _ => None,
+        });
+        ended.collect()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Vec<Approval>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,6 +74,9 @@ impl Approvals for MemoryApprovals {
 
     async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, Error> {
         next.check_tenant(tenant)?;
+        if next.was_decided_on() && self.ended().contains(&next.run_id) {
+            return Ok(false);
+        }
         let mut kept = self.kept();
         let held = kept.iter_mut().find(|held| held.id == next.id);
         let Some(held) =
@@ -62,5 +86,16 @@ impl Approvals for MemoryApprovals {
         };
         *held = next.clone();
         Ok(true)
+    }
+
+    async fn of_ended_runs(&self, max: usize) -> Result<Vec<Approval>, Error> {
+        let mut left = self.kept().clone();
+        left.retain(|held| !held.status.is_final());
+        if !left.is_empty() {
+            let ended = self.ended();
+            left.retain(|held| ended.contains(&held.run_id));
+            left.truncate(max);
+        }
+        Ok(left)
     }
 }

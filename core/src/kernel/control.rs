@@ -107,12 +107,6 @@ impl Kernel {
         self.shared.writer.store().has_room()
     }
 
-    /// Whether this process works on the run or holds it parked, and so sees what happens in it.
-    #[must_use]
-    pub fn holds(&self, run: RunId) -> bool {
-        self.shared.runs.contains_key(&run) || self.shared.parked.contains_key(&run)
-    }
-
     /// The registered tools.
     #[must_use]
     pub fn tools(&self) -> &Tools {

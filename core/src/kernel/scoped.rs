@@ -12,11 +12,15 @@ use crate::runs::{self, Query, Summary};
 use crate::tenant::Tenant;
 
 impl Shared {
+    /// Whether the run is of the tenant, if it is at work here or parked.
+    fn is_here_of(&self, tenant: &Tenant, run: RunId) -> Option<bool> {
+        let live = self.runs.get(&run).map(|run| run.principal.tenant() == tenant);
+        live.or_else(|| self.parked.get(&run).map(|parked| parked.tenant == *tenant))
+    }
+
     /// Whether the run is of the tenant, at work here, parked or on record.
     pub(super) async fn is_of(&self, tenant: &Tenant, run: RunId) -> Result<bool, runs::Error> {
-        let live = self.runs.get(&run).map(|run| run.principal.tenant() == tenant);
-        let parked = || self.parked.get(&run).map(|parked| parked.tenant == *tenant);
-        if let Some(is_ours) = live.or_else(parked) {
+        if let Some(is_ours) = self.is_here_of(tenant, run) {
             return Ok(is_ours);
         }
         Ok(self.run_index.get(tenant, run).await?.is_some())
@@ -30,6 +34,13 @@ impl Kernel {
     /// A store that does not answer.
     pub async fn run(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, runs::Error> {
         self.shared.run_index.get(tenant, run).await
+    }
+
+    /// Whether this process works on the run or holds it parked, and so sees what happens in it;
+    /// not if it is of another tenant.
+    #[must_use]
+    pub fn holds(&self, tenant: &Tenant, run: RunId) -> bool {
+        self.shared.is_here_of(tenant, run) == Some(true)
     }
 
     /// The tenant's runs, newest first.

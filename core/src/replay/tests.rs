@@ -151,7 +151,7 @@ fn world() -> World {
 /// The records of a run that orders this; whoever is asked to approve does.
 async fn run(text: &str, amount: u64) -> Vec<Arc<Record>> {
     let journal = Arc::new(MemoryJournal::keeping(1_000));
-    let approvals = Arc::new(MemoryApprovals::default());
+    let approvals = Arc::new(MemoryApprovals::over(journal.clone()));
     let (kernel, authority) = Kernel::start(Options {
         agents: AGENTS.to_vec(),
         tools: vec![Arc::new(Pay)],

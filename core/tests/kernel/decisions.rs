@@ -148,6 +148,28 @@ fn what_a_run_had_asked_is_withdrawn_once_the_store_takes_it() {
     verified(&scene.disk);
 }
 
+#[test]
+fn nobody_decides_for_an_ended_run_though_its_request_could_not_be_withdrawn() {
+    let scene = Scene::default();
+    // That of the end, and that before the decision.
+    live(&scene.disk, Fault::Fails(Op::Swap, 0, 2), async |mount| {
+        let desk = start(scene.options(&mount, 0, Gate("1", asks()))).await;
+        scene.ask(&desk, "ask").await;
+        asked(&scene, &desk, Place::Parked).await;
+        desk.kernel.cancel(&desk.principal, scene.only(), "no longer needed").await;
+        tokio::time::sleep(millis(10)).await;
+        let approval = desk.pending().await.remove(0);
+        let late = desk.decides("bea", &approval, Choice::Approve).await;
+        let withdrawn = Refusal::Decided { status: "withdrawn" };
+        let is_refused =
+            matches!(&late, Err(DecideError::Refused(refusal)) if *refusal == withdrawn);
+        assert!(is_refused, "{late:?}");
+        desk.kernel.drain().await;
+    })
+    .lived();
+    verified(&scene.disk);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_who_decide_at_once_one_wins() {
     let policies = PolicySet::new(vec![Arc::new(Gate("1", asks()))]).unwrap();

@@ -340,7 +340,7 @@ pub(crate) fn options(agents: &[&'static dyn Agent]) -> Options {
         tools: Vec::new(),
         policies: PolicySet::new(vec![Arc::new(Words), Arc::new(Lenient)]).unwrap(),
         runs: Arc::new(MemoryRuns::over(journal.clone())),
-        approvals: Arc::new(MemoryApprovals::default()),
+        approvals: Arc::new(MemoryApprovals::over(journal.clone())),
         journal,
         blobs: Arc::new(MemoryBlobs::default()),
         clock: Arc::new(SteadyClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000))),

@@ -463,7 +463,9 @@ impl Approvals for Mount {
 
     async fn swap(&self, tenant: &Tenant, next: &Approval) -> Result<bool, approval::Error> {
         let number = self.enter(Op::Swap).await.map_err(approval::Error)?;
-        let swapped = self.disk.approvals.swap(tenant, next).await?;
+        let has_ended = self.disk.kept().runs.get(&next.run_id).map(|run| run.outcome.is_some());
+        let is_late = next.was_decided_on() && has_ended == Some(true);
+        let swapped = !is_late && self.disk.approvals.swap(tenant, next).await?;
         if swapped && next.status.is_final() {
             self.disk.kept().decided.insert(next.id);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use genie_core::approval::{Approval, ApprovalId, Approvals, Filter, MemoryApprovals, Status};
 use genie_core::ids::RunId;
 use genie_core::journal::Journal;
+use genie_core::journal::memory::MemoryJournal;
 use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -96,12 +97,17 @@ async fn of_ended_runs(journal: &dyn Journal, approvals: &dyn Approvals) {
         kept.push(approval(number, of, run));
         approvals.put(&tenant(of), &kept[number as usize - 1]).await.unwrap();
     }
+    assert!(approvals.swap(&tenant("acme"), &decided(&kept[4])).await.unwrap());
     // The runs 1, 2 and 5 end, 3 is at work and 4 is parked.
     for entry in [ended(run(1)), ended(run(2)), waiting(run(4), 9_000), ended(run(5))] {
         scribe.append(journal, &entry).unwrap();
     }
     journal.durable(scribe.head.seq).await.unwrap();
-    assert!(approvals.swap(&tenant("acme"), &decided(&kept[4])).await.unwrap());
+    // Nobody decides any more on what they have asked, nor comes nearer to a decision.
+    let nearer = Approval { revision: 1, ..kept[0].clone() };
+    for late in [decided(&kept[0]), nearer] {
+        assert!(!approvals.swap(&tenant("acme"), &late).await.unwrap(), "{}", late.status.name());
+    }
     let mut left = approvals.of_ended_runs(10).await.unwrap();
     left.sort_by_key(|approval| approval.id);
     assert_eq!(left, kept[..2]);
@@ -134,6 +140,12 @@ async fn races(approvals: Arc<dyn Approvals>) {
 #[tokio::test]
 async fn approvals_in_memory_keep_the_contract() {
     contract(Arc::new(MemoryApprovals::default())).await;
+}
+
+#[tokio::test]
+async fn in_memory_what_ended_runs_have_asked_is_found() {
+    let journal = Arc::new(MemoryJournal::keeping(100));
+    of_ended_runs(&*journal, &MemoryApprovals::over(journal.clone())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

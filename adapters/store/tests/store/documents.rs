@@ -11,7 +11,7 @@ use crate::on_each_database;
 use crate::place::Place;
 use crate::scribe::tenant;
 
-fn document(tenant: &str, subject: &str, number: u128) -> (Document, Vec<u8>) {
+pub(crate) fn document(tenant: &str, subject: &str, number: u128) -> (Document, Vec<u8>) {
     let content = format!("content {number}").into_bytes();
     let document = Document {
         id: DocumentId(Uuid::from_u128(number)),

@@ -27,6 +27,7 @@ mod runs;
 mod scribe;
 mod sealing;
 mod tables;
+mod tenants;
 mod trail;
 
 /// Runs each of the functions, which take a [`place::Place`], on both databases.

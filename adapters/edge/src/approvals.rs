@@ -66,17 +66,20 @@ pub(crate) async fn list(
         after: after.map(ApprovalId),
         limit: READ,
     };
-    let mut found = Vec::new();
+    let (now, mut found) = (edge.now(), Vec::new());
+    let only_waiting = filter.status.as_deref() == Some("pending");
+    let is_listed = |approval: &Approval| {
+        may_see(caller.identity(), approval) && (!only_waiting || view::waits(approval, now))
+    };
     for _ in 0..READS_MAX {
         let read = edge.kernel().approvals(caller.tenant(), &filter).await?;
         let last = read.last().map(|approval| approval.id).filter(|_| read.len() == READ);
-        found.extend(read.into_iter().filter(|approval| may_see(caller.identity(), approval)));
+        found.extend(read.into_iter().filter(is_listed));
         if found.len() > limit || last.is_none() {
             break;
         }
         filter.after = last;
     }
-    let now = edge.now();
     let shown = |approval: &Approval| view::approval(approval, now);
     Ok(body::json(&page::of(found, limit, shown, |approval| approval.id.to_string())))
 }

@@ -1,5 +1,7 @@
 //! What is told with whatever is refused: the field, the words allowed, and how the caller stands.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -138,4 +140,20 @@ async fn whoever_is_counted_is_told_how_they_stand_whatever_the_answer_is() {
     ] {
         assert_eq!(told(method, path, key, "").await.1, None, "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_decide_any_more_is_not_listed_as_pending() {
+    let desk = Desk::new().await;
+    let key = desk.key("acme", &["user"], Fate::Good).await;
+    let body = json!({ "question": "hold" }).to_string();
+    let waiting = desk.send(&Method::POST, "/v1/ask", Some(&key), &body).await;
+    assert_eq!(waiting.status, 202, "{}", waiting.body);
+    let get = async |path: &str| desk.send(&Method::GET, path, Some(&key), "").await.body;
+    let pending = async || get("/v1/approvals?status=pending").await["data"].clone();
+    assert_eq!(pending().await[0]["id"], waiting.body["approval_id"]);
+    tokio::time::advance(Duration::from_hours(73)).await;
+    // Whether or not the run has noticed.
+    assert_eq!(pending().await, json!([]));
+    assert_eq!(get("/v1/approvals").await["data"][0]["status"], "expired");
 }

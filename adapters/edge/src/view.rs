@@ -49,10 +49,16 @@ impl Sight {
     }
 }
 
-/// An approval; one whose time has passed is expired, whether or not its run has noticed.
+/// Whether an approval still waits: one whose time has passed does not, whether or not its run has
+/// noticed.
+pub(crate) fn waits(approval: &Approval, now: Timestamp) -> bool {
+    approval.status == Status::Pending && now < approval.expires_at
+}
+
+/// An approval as it stands.
 pub(crate) fn approval(approval: &Approval, now: Timestamp) -> Value {
     let mut object = json!(approval);
-    if approval.status == Status::Pending && now >= approval.expires_at {
+    if approval.status == Status::Pending && !waits(approval, now) {
         object["status"] = json!(Status::Expired.name());
     }
     object

@@ -13,6 +13,7 @@ mod edges;
 mod endings;
 mod everything;
 mod hostile;
+mod leaving;
 mod limits;
 mod names;
 mod neighbours;

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,6 +79,21 @@ impl Serving {
         let status = std::fs::read_to_string(path).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until a figure of `/metrics` is this.
+    pub(crate) fn comes_to(&self, figure: &str, wanted: usize) {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let figures = self.get("/metrics", self.key()).body;
+            let line = figures.lines().find_map(|line| line.strip_prefix(figure));
+            let is = line.unwrap().trim().parse::<usize>().unwrap();
+            if is == wanted {
+                return;
+            }
+            assert!(Instant::now() < patience, "{figure} is {is}, not {wanted}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -234,6 +249,13 @@ pub(crate) struct Events {
     pub(crate) headers: Vec<String>,
 }
 
+impl Events {
+    /// Ends this side of the connection.
+    pub(crate) fn end(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+}
+
 impl Iterator for Events {
     type Item = Event;
 
@@ -241,7 +263,9 @@ impl Iterator for Events {
         let mut event = Event { id: None, name: String::new(), data: Value::Null };
         loop {
             let mut line = String::new();
-            if self.stream.read_line(&mut line).ok()? == 0 {
+            self.stream.read_line(&mut line).ok()?;
+            // The end, or a line that was cut off by it.
+            if !line.ends_with('\n') {
                 return None;
             }
             match line.trim_end().split_once(": ") {

@@ -50,7 +50,7 @@ pub(crate) async fn bytes(
 ) -> Result<Vec<u8>, Problem> {
     let body = read(request.into_body(), bytes_max);
     let read = tokio::time::timeout(edge.options.limits.body_timeout, body).await;
-    Ok(read.map_err(|_| Problem::too_slow())??.into())
+    Ok(read.map_err(|_| Problem::too_slow("body"))??.into())
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -119,7 +119,7 @@ async fn read(body: Body, bytes_max: usize) -> Result<axum::body::Bytes, Problem
             }
             cause = error.source();
         }
-        Problem::cut_short()
+        Problem::cut_short("body")
     })
 }
 

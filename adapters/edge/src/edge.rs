@@ -60,7 +60,7 @@ pub struct Limits {
     pub address_sign_ins_per_minute_max: u32,
     /// How often a stream without events says that it is alive.
     pub heartbeat: Duration,
-    /// How long a client may leave an event of its stream untaken.
+    /// How long a client may leave an event of its stream, or the rest of an answer, untaken.
     pub stall: Duration,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | Status | What the caller should do | What the operator should do |
 //! | --- | --- | --- |
-//! | 400, 408, 411, 413, 415, 422 | change the request | nothing |
+//! | 400, 408, 413, 415, 422, 431 | change the request | nothing |
 //! | 401 | show a key or token that is good, or sign in | nothing |
 //! | 402 | have a key made with a larger budget | nothing |
 //! | 403 | not ask again; policy or rights say no | look at the policy if many complain |
@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 use crate::newcomer::NotMade;
 
 /// The content type of problems.
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(crate) const PROBLEM: &str = "application/problem+json";
 /// The header that names the run that a request has started.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("genie-run-id");
 
@@ -101,9 +101,9 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title, detail)
     }
 
-    /// A body that ended too early.
-    pub(crate) fn cut_short() -> Self {
-        Self::malformed("the body did not come whole")
+    /// A part of the request, its headers or its body, that ended too early.
+    pub(crate) fn cut_short(part: &str) -> Self {
+        Self::malformed(format!("the {part} did not come whole"))
     }
 
     pub(crate) fn too_large(bytes_max: usize) -> Self {
@@ -111,8 +111,18 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large", detail)
     }
 
-    pub(crate) fn too_slow() -> Self {
-        let detail = "the body did not come in time";
+    /// More or longer headers than are read.
+    pub(crate) fn headers_too_large(bytes_max: usize, headers_max: usize) -> Self {
+        let detail = format!(
+            "the line and the headers exceed the {bytes_max} bytes or {headers_max} headers allowed"
+        );
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(status, "too_large", "the request is too large", detail)
+    }
+
+    /// A part of the request, its headers or its body, that takes too long.
+    pub(crate) fn too_slow(part: &str) -> Self {
+        let detail = format!("the {part} did not come in time");
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request is too slow", detail)
     }
 
@@ -206,6 +216,12 @@ impl Problem {
     /// A process that stops before it has done what takes long and is of this process only.
     pub(crate) fn ending() -> Self {
         Self::later("draining", "the process stops; ask the next one", 5)
+    }
+
+    /// A client that has ended its side while something is made for it alone, for as long as it is
+    /// there.
+    pub(crate) fn left() -> Self {
+        Self::malformed("keep your side of the connection open until the answer is there")
     }
 
     pub(crate) fn panicked() -> Self {
@@ -306,7 +322,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, PROBLEM);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, seconds.into());
         }

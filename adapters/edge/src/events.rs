@@ -35,7 +35,7 @@ use crate::view::Sight;
 /// Frames that wait for a client beyond what the connection holds.
 const FRAMES_MAX: usize = 16;
 /// What a client hears when nothing happens.
-const HEARTBEAT: &str = ": heartbeat\n\n";
+pub(crate) const HEARTBEAT: &str = ": heartbeat\n\n";
 /// What a client hears last when the process stops; it may come back.
 const CLOSING: &str = "retry: 1000\nevent: stream.closing\ndata: {\"reason\":\"shutdown\"}\n\n";
 

@@ -45,14 +45,15 @@ fn word(method: &Method) -> &'static str {
 }
 
 impl Counters {
-    pub(crate) fn count(&self, method: &Method, route: &str, status: u16, took_us: u64) {
+    /// Counts a request; one that never could be read has no method.
+    pub(crate) fn count(&self, method: Option<&Method>, route: &str, status: u16, took_us: u64) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         // A route is new only once.
         if !requests.contains_key(route) {
             requests.insert(route.to_owned(), BTreeMap::new());
         }
         let Some(of_route) = requests.get_mut(route) else { return };
-        let (count, micros) = of_route.entry((word(method), status)).or_default();
+        let (count, micros) = of_route.entry((method.map_or("unknown", word), status)).or_default();
         *count += 1;
         *micros += took_us;
     }

@@ -21,6 +21,7 @@ use crate::body::Params;
 use crate::edge::Edge;
 use crate::error::Problem;
 use crate::router::BYTES;
+use crate::socket::{self, Other};
 
 /// Why there is no profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,23 +83,25 @@ pub(crate) async fn index() -> Response {
 /// `GET /debug/pprof/profile`.
 pub(crate) async fn cpu(
     State(edge): State<Arc<Edge>>,
+    client: Other,
     Params(sampling): Params<Sampling>,
 ) -> Result<Response, Problem> {
     let take = edge.options.profiles.map(|profiles| profiles.cpu);
-    taken(&edge, take, &sampling, "attachment; filename=\"cpu.pb.gz\"").await
+    taken((&edge, client), take, &sampling, "attachment; filename=\"cpu.pb.gz\"").await
 }
 
 /// `GET /debug/pprof/heap`.
 pub(crate) async fn heap(
     State(edge): State<Arc<Edge>>,
+    client: Other,
     Params(sampling): Params<Sampling>,
 ) -> Result<Response, Problem> {
     let take = edge.options.profiles.map(|profiles| profiles.heap);
-    taken(&edge, take, &sampling, "attachment; filename=\"heap.pb.gz\"").await
+    taken((&edge, client), take, &sampling, "attachment; filename=\"heap.pb.gz\"").await
 }
 
 async fn taken(
-    edge: &Edge,
+    (edge, client): (&Edge, Other),
     take: Option<Take>,
     sampling: &Sampling,
     name: &'static str,
@@ -120,6 +123,7 @@ async fn taken(
     let taken = tokio::select! {
         taken = taking => taken.map_err(|_| Problem::panicked())?,
         () = edge.closing.cancelled() => return Err(Problem::ending()),
+        () = socket::ended(client) => return Err(Problem::left()),
     };
     let profile = taken.map_err(|error| match error {
         NoProfile::Busy(detail) => Problem::profiling(detail),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::edge::Edge;
-use crate::error::{Problem, RUN_ID};
+use crate::error::{PROBLEM, Problem, RUN_ID};
 
 /// The header with the id of a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,6 +22,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const REQUEST_ID_LEN_MAX: usize = 128;
 /// Routes that machines ask every few seconds: a good answer is no news, and costs no line.
 const PROBES: [&str; 2] = ["/ready", "/metrics"];
+/// The route of a request that has none.
+const UNKNOWN: &str = "unknown";
 
 /// Goes around every request.
 pub(crate) async fn around(
@@ -39,7 +41,7 @@ pub(crate) async fn around(
         request.headers_mut().insert(REQUEST_ID, header);
     }
     // The route rather than the path, and no query: neither log nor metrics hold what was asked.
-    let route = path.as_ref().map_or("unknown", MatchedPath::as_str);
+    let route = path.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
     let is_probe = PROBES.contains(&route);
     let span = if is_probe {
         tracing::debug_span!("request", request_id = %id, trace_id = trace)
@@ -56,7 +58,7 @@ pub(crate) async fn around(
     }
     let status = response.status().as_u16();
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    edge.counters.count(&method, route, status, took_us);
+    edge.counters.count(Some(&method), route, status, took_us);
     let run_id = response.headers().get(RUN_ID).and_then(|run| run.to_str().ok());
     if is_probe && response.status().is_success() {
         tracing::debug!(parent: &span, %method, route, status, took_us, run_id, "answered");
@@ -77,8 +79,22 @@ pub(crate) fn probed(
         response.headers_mut().insert(REQUEST_ID, id);
     }
     // It takes less than a microsecond.
-    edge.counters.count(request.method(), route, response.status().as_u16(), 0);
+    edge.counters.count(Some(request.method()), route, response.status().as_u16(), 0);
     response
+}
+
+/// The last answer on a connection, to what never became a request, as it goes over the wire.
+pub(crate) fn refused(edge: &Edge, problem: &Problem) -> String {
+    let id = edge.options.ids.uuid(edge.now()).to_string();
+    let status = problem.status();
+    edge.counters.count(None, UNKNOWN, status.as_u16(), 0);
+    tracing::info!(request_id = %id, status = status.as_u16(), "refused");
+    let document = problem.document("", &id).to_string();
+    let length = document.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM}\r\ncontent-length: {length}\r\n\
+         connection: close\r\n{REQUEST_ID}: {id}\r\n\r\n{document}"
+    )
 }
 
 /// The id that the client gave, or a new one.

@@ -1,4 +1,4 @@
-//! Listening, connections with their bounds, and the end of both.
+//! Listening, how many connections there are, and the end of both.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,23 +9,15 @@ use std::time::Duration;
 use axum::Router;
 use genie_core::figures::Figure;
 use genie_core::tap::Tap;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::{Edge, Limits, Options};
+use crate::edge::{Edge, Options};
 use crate::sessions::Peer;
-use crate::{metrics, router};
+use crate::{connection, metrics, router};
 
-/// Most headers of a request.
-const HEADERS_MAX: usize = 64;
 /// How long to wait when the system gives no connection, such as for want of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long open requests may take to end once the listener is closed.
@@ -106,16 +98,17 @@ struct Door {
 
 impl Door {
     async fn open(self, listener: TcpListener) {
-        let limits = self.edge.options.limits;
-        let (places, graceful) =
-            (Arc::new(Semaphore::new(limits.connections_max)), GracefulShutdown::new());
+        let places = Arc::new(Semaphore::new(self.edge.options.limits.connections_max));
+        let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, peer, place)) => self.serve((stream, peer), place, &graceful, limits),
+                Ok((stream, peer, place)) => {
+                    self.serve((stream, peer), place, graceful.watcher());
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -128,34 +121,11 @@ impl Door {
         }
     }
 
-    fn serve(
-        &self,
-        (stream, peer): (TcpStream, Peer),
-        place: OwnedSemaphorePermit,
-        graceful: &GracefulShutdown,
-        limits: Limits,
-    ) {
-        // Small frames of a stream are not held back to fill a packet.
-        let _ = stream.set_nodelay(true);
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.header_bytes_max)
-            .max_headers(HEADERS_MAX);
-        let service = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            service.call(request)
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        let edge = self.edge.clone();
+    fn serve(&self, accepted: (TcpStream, Peer), place: OwnedSemaphorePermit, watcher: Watcher) {
+        let (edge, router) = (self.edge.clone(), self.router.clone());
         self.edge.tasks.spawn(async move {
             edge.counters.connections.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
-            }
+            connection::serve(&edge, router, accepted, watcher).await;
             edge.counters.connections.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });

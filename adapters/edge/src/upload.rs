@@ -76,7 +76,7 @@ pub(crate) async fn receive(edge: &Edge, request: Request) -> Result<(Vec<u8>, S
     let bytes_max = bytes_max.min(limits.uploads_bytes_max);
     let receiving = received(edge, request, bytes_max);
     let received = tokio::time::timeout(limits.body_timeout, receiving).await;
-    received.map_err(|_| Problem::too_slow())?
+    received.map_err(|_| Problem::too_slow("body"))?
 }
 
 async fn received(
@@ -112,7 +112,7 @@ fn is_form(kind: &str) -> bool {
 async fn of_body(file: &mut File<'_>, body: Body) -> Result<(), Problem> {
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        file.take(&piece.map_err(|_| Problem::cut_short())?)?;
+        file.take(&piece.map_err(|_| Problem::cut_short("body"))?)?;
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ async fn of_form(file: &mut File<'_>, body: Body, boundary: String) -> Result<()
     let bytes_max = file.bytes_max;
     let broken = |error: multer::Error| match error {
         multer::Error::StreamSizeExceeded { .. } => Problem::too_large(bytes_max),
-        multer::Error::StreamReadFailed(_) => Problem::cut_short(),
+        multer::Error::StreamReadFailed(_) => Problem::cut_short("body"),
         error => Problem::malformed(format!("the form is broken: {error}")),
     };
     let whole = SizeLimit::new().whole_stream((bytes_max + FORM_BYTES_MAX) as u64);

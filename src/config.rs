@@ -111,6 +111,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Its bounds.
     pub limits: genie_edge::Limits,
+    /// How long it goes on once it has said that it is about to stop.
+    pub drain_delay: Option<Duration>,
 }
 
 impl Http {
@@ -132,7 +134,7 @@ impl Http {
             heartbeat: short,
             stall: short,
         };
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), limits }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), limits, drain_delay: None }
     }
 }
 

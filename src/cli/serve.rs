@@ -74,6 +74,13 @@ async fn serve(
         signalled.await;
     }
     server.drain();
+    if told.is_ok()
+        && let Some(delay) = config.http.drain_delay
+    {
+        // Whoever asks for `/ready` sees that the process is about to stop, and sends nobody any
+        // more; whoever still comes is served.
+        tokio::time::sleep(delay).await;
+    }
     let left = running.stop().await;
     server.close().await;
     running.finish().await;

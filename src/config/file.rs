@@ -84,6 +84,7 @@ pub(super) struct HttpTable {
     pub(super) address_sign_ins_per_minute_max: Option<Count<1_000_000>>,
     pub(super) heartbeat: Option<Lasting>,
     pub(super) stall: Option<Lasting>,
+    pub(super) drain_delay: Option<Sometimes>,
 }
 
 /// The table `user_clearance`.
@@ -178,6 +179,7 @@ impl HttpTable {
         set(&mut limits.address_sign_ins_per_minute_max, of_address);
         set(&mut limits.heartbeat, lasting(self.heartbeat));
         set(&mut limits.stall, lasting(self.stall));
+        set(&mut http.drain_delay, self.drain_delay.map(|sometimes| sometimes.0));
     }
 }
 
@@ -256,7 +258,7 @@ impl<'de> Deserialize<'de> for Lasting {
     }
 }
 
-/// How long until the next time; empty is never.
+/// A duration that need not be; empty is none.
 #[derive(Debug)]
 pub(super) struct Sometimes(pub(super) Option<Duration>);
 

@@ -1,5 +1,7 @@
 //! How a server ends: killed, or in order; either way nothing on record is lost.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::serving::{Place, Request, payment, question};
@@ -74,6 +76,25 @@ fn a_server_that_is_told_to_end_tells_its_streams_and_keeps_what_waits() {
     assert!(!log.contains(&key[3..]), "{log}");
     let server = place.start();
     server.until(&key, run, "waiting");
+}
+
+#[test]
+fn a_server_that_is_told_to_end_says_so_and_serves_on_for_as_long_as_it_is_set_to() {
+    let place = Place::new();
+    let server = place.start_with("[http]\ndrain_delay = \"1h\"\n");
+    assert_eq!(server.get("/ready", "").status, 200);
+    server.signal("-TERM");
+    let patience = Instant::now() + Duration::from_secs(30);
+    while server.get("/ready", "").status == 200 {
+        assert!(Instant::now() < patience, "it does not say so");
+    }
+    assert_eq!(server.get("/ready", "").json()["checks"]["shutdown"], "draining");
+    assert_eq!(server.get("/health", "").status, 200);
+    assert_eq!(server.post("/v1/ask", server.key(), question()).status, 200);
+    server.kill();
+    let server = place.start_with("[http]\ndrain_delay = \"100ms\"\n");
+    server.signal("-TERM");
+    assert!(server.ended().0);
 }
 
 #[test]

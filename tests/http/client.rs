@@ -1,11 +1,11 @@
 //! The typed client against a real server.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use genie_client::{
-    Approvals, Asker, Client, Decision, Error, Event, Everything, Halt, Imagined, Question, Runs,
-    Token, ToolCall, Wanted,
+    Approvals, Asker, Client, Decision, Error, Event, Events, Everything, Halt, Imagined, Question,
+    Runs, Token, ToolCall, Wanted,
 };
 use genie_core::approval::Choice;
 use genie_core::ids::{RunId, SeededIds};
@@ -291,26 +291,33 @@ async fn a_client_sees_everything_once_and_in_order_also_when_the_server_is_kill
     assert_eq!(gone.code(), Some("gone"));
 }
 
-/// Asks again and again, some questions and some calls; gives the runs that were acknowledged.
-async fn keep_asking(client: Client, acknowledged: watch::Sender<usize>) -> Vec<RunId> {
+/// Runs that were acknowledged, each with the ids of the events that were followed.
+type Acknowledged = BTreeMap<RunId, Vec<u64>>;
+
+/// The ids of the events to the end of a stream.
+async fn ids(mut events: Events) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while let Some(event) = events.next().await.unwrap() {
+        ids.extend(event.id);
+    }
+    ids
+}
+
+/// Asks again and again, some questions, some calls and some questions whose events it follows.
+async fn keep_asking(client: Client, acknowledged: watch::Sender<usize>) -> Acknowledged {
     let question = Question::new("How much did I spend?", STATEMENT);
     let sum = call("calculator", json!({ "expression": "0.1 + 0.2" }));
-    let mut runs = Vec::new();
+    let mut runs = BTreeMap::new();
     for round in 0..REQUESTS {
-        let run = match round % 3 {
-            0 => client.ask(&question).await.unwrap().answered().unwrap().run_id,
-            1 => client.execute(&sum).await.unwrap().answered().unwrap().run_id,
+        let (run, followed) = match round % 3 {
+            0 => (client.ask(&question).await.unwrap().answered().unwrap().run_id, Vec::new()),
+            1 => (client.execute(&sum).await.unwrap().answered().unwrap().run_id, Vec::new()),
             _ => {
-                let mut events = client.ask_events(&question).await.unwrap();
-                let mut ids = Vec::new();
-                while let Some(event) = events.next().await.unwrap() {
-                    ids.extend(event.id);
-                }
-                assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
-                events.run()
+                let events = client.ask_events(&question).await.unwrap();
+                (events.run(), ids(events).await)
             }
         };
-        runs.push(run);
+        runs.insert(run, followed);
         acknowledged.send_modify(|acknowledged| *acknowledged += 1);
     }
     runs
@@ -322,7 +329,7 @@ const REQUESTS: usize = 9;
 const CLIENTS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_acknowledged_under_load_is_lost_when_the_server_is_killed() {
+async fn nothing_that_was_acknowledged_or_followed_under_load_is_lost_when_the_server_goes() {
     let place = Place::new();
     let server = place.start();
     let (key, address) = (server.key().to_owned(), server.address().to_owned());
@@ -332,15 +339,20 @@ async fn nothing_that_was_acknowledged_under_load_is_lost_when_the_server_is_kil
         let client = client(&server, &key, seed as u64 + 10);
         askers.spawn(keep_asking(client, acknowledged.clone()));
     }
-    // In the middle of it, twice, with requests in every state.
+    // In the middle of it, killed twice and ended once, with requests in every state.
     let mut server = server;
-    for part in [3, 2] {
-        let enough = |acknowledged: &usize| *acknowledged >= CLIENTS * REQUESTS / part;
+    for (tenths, is_killed) in [(2, true), (4, false), (6, true)] {
+        let enough = |acknowledged: &usize| *acknowledged >= CLIENTS * REQUESTS * tenths / 10;
         acknowledged.subscribe().wait_for(enough).await.unwrap();
-        server.kill();
+        if is_killed {
+            server.kill();
+        } else {
+            server.signal("-TERM");
+            assert!(server.ended().0);
+        }
         server = place.start_at(&address);
     }
-    let mut told = BTreeSet::new();
+    let mut told = Acknowledged::new();
     while let Some(runs) = askers.join_next().await {
         told.extend(runs.unwrap());
     }
@@ -348,9 +360,13 @@ async fn nothing_that_was_acknowledged_under_load_is_lost_when_the_server_is_kil
     assert_eq!(told.len(), CLIENTS * REQUESTS);
     let client = client(&server, &key, 1);
     let all = client.runs(&Runs { limit: Some(500), ..Runs::default() }).await.unwrap().data;
-    for run in &told {
+    for (run, followed) in &told {
         let kept = all.iter().find(|kept| kept.run_id == *run).unwrap();
         assert_eq!(&*kept.status, "completed", "{kept:?}");
+        if !followed.is_empty() {
+            // Without gap or repetition, whichever processes the events came from.
+            assert_eq!(*followed, ids(client.events_so_far(*run, None)).await);
+        }
     }
     assert_eq!(all.len(), told.len(), "a request began two runs");
     server.signal("-TERM");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::serving::{Event, Events, Place, Request, Serving, call, question};
 
-fn watch(server: &Serving, key: &str, last: Option<u64>) -> Events {
+pub(super) fn watch(server: &Serving, key: &str, last: Option<u64>) -> Events {
     let last = last.map(|last| last.to_string());
     let headers: Vec<(&str, &str)> = last.iter().map(|last| ("last-event-id", &**last)).collect();
     server.events(&Request { line: "GET /v1/events", key, headers: &headers, ..Request::default() })

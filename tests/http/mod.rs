@@ -24,6 +24,7 @@ mod proxy;
 mod remote;
 mod retry;
 pub(crate) mod serving;
+mod streams;
 mod system;
 mod telemetry;
 mod uploads;

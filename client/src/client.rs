@@ -206,6 +206,8 @@ impl Client {
     /// # Errors
     /// What the server says no with, or that it was not reached.
     pub(crate) async fn send(&self, mut request: Request<'_>) -> Result<Response, Error> {
+        // What was waited for because a twin was being taken counts against nothing else.
+        let mut attempts_max = ATTEMPTS_MAX;
         for attempt in 1..=TWIN_ATTEMPTS_MAX {
             let (failed, asked, most) = match self.attempt(&mut request).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
@@ -213,8 +215,11 @@ impl Client {
                     let problem = problem(response).await;
                     let asked = problem.retry_after;
                     let most = match &*problem.code {
-                        "in_progress" => TWIN_ATTEMPTS_MAX,
-                        _ if problem.passes() => ATTEMPTS_MAX,
+                        "in_progress" => {
+                            attempts_max += 1;
+                            TWIN_ATTEMPTS_MAX
+                        }
+                        _ if problem.passes() => attempts_max,
                         _ => 0,
                     };
                     (Error::Problem(Box::new(problem)), asked, most)
@@ -225,7 +230,7 @@ impl Client {
                         Missed::Broken(problem) => (problem, request.again == Again::Safe),
                         Missed::Unread(error) => return Err(Error::Upload(error)),
                     };
-                    let most = if again { ATTEMPTS_MAX } else { 0 };
+                    let most = if again { attempts_max } else { 0 };
                     (self.unreachable(attempt, problem), None, most)
                 }
             };

@@ -129,7 +129,7 @@ async fn a_stream_goes_on_without_gap_or_repetition_when_its_server_is_killed() 
     let server = place.start();
     let (key, address) = (server.key().to_owned(), server.address().to_owned());
     let root = client(&server, &key, 1);
-    let question = Question::new("How much did I spend?", &bundled(&place, "36"));
+    let question = Question::new("How much did I spend?", &bundled(&place, "120"));
     let mut events = root.ask_events(&question).await.unwrap();
     let mut followed = Vec::new();
     while let Some(event) = events.next().await.unwrap() {

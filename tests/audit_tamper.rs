@@ -391,7 +391,7 @@ fn what_stands_beside_the_records_must_follow_from_them() {
         "UPDATE runs SET ended_at = NULL",
         "DELETE FROM runs",
         "INSERT INTO runs SELECT zeroblob(16), tenant, subject, agent, status, started_at, \
-         ended_at, wake_at, owner_chain, owner_epoch, cancel_reason, cancel_told \
+         ended_at, wake_at, owner_chain, owner_epoch, cancel_reason \
          FROM runs LIMIT 1",
     ] {
         check(sql, "unfounded", None);

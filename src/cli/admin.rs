@@ -45,7 +45,7 @@ pub(crate) fn main(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             create(config, (tenant, subject.as_deref()), *json)?;
         }
         Command::User(args) => {
-            over(config, async |store| user::run(args, config, &*store.accounts).await)?;
+            over(config, async |store| user::run(args, config, store).await)?;
         }
     }
     Ok(ExitCode::SUCCESS)

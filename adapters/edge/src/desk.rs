@@ -283,7 +283,7 @@ impl Desk {
             expires_at: now.plus(Duration::from_hours(24)),
             ended_at: (fate == Fate::Revoked).then_some(now),
         };
-        self.accounts.open(&session, 50).await.unwrap();
+        self.accounts.open(&self.tenant(tenant), &session, 50).await.unwrap();
         let lasts = if fate == Fate::Expired { Duration::ZERO } else { Duration::from_hours(1) };
         self.edge.tokens.made(Use::Access, &session, (now, lasts)).unwrap()
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use genie_core::Tenant;
 use genie_core::clock::Timestamp;
 use genie_core::identity::accounts::{Account, Accounts, PasswordHash, Session, SessionId};
 use genie_core::identity::{Credential, Error, KeyId, KeyRing, Keys};
@@ -150,16 +151,30 @@ impl Entrance {
     }
 
     /// Counts a renewal of the session by the token that says this; `false` if it was used before.
-    pub(crate) async fn renew(&self, session: &Session, claims: &Claims) -> Result<bool, Error> {
+    pub(crate) async fn renew(
+        &self,
+        (session, account): (&Session, &Account),
+        claims: &Claims,
+    ) -> Result<bool, Error> {
         if claims.generation != session.generation {
             return Ok(false);
         }
-        self.accounts.renew(session.id, session.generation).await
+        let tenant = self.tenant(account);
+        self.accounts.renew(&tenant, session.id, session.generation).await
     }
 
     /// Ends a session.
-    pub(crate) async fn end(&self, session: &Session, now: Timestamp) -> Result<(), Error> {
-        self.accounts.end(session.id, now).await.map(drop)
+    pub(crate) async fn end(
+        &self,
+        (session, account): (&Session, &Account),
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.accounts.end(&self.tenant(account), session.id, now).await.map(drop)
+    }
+
+    /// The tenant of somebody whose password or token was checked.
+    fn tenant(&self, account: &Account) -> Tenant {
+        (self.admit)(account.identity.clone()).tenant().clone()
     }
 
     /// Forgets sessions that are over.
@@ -206,7 +221,7 @@ impl Entrance {
     }
 
     /// Opens a session for whoever has just signed in.
-    pub(crate) async fn open(&self, session: &Session) -> Result<(), Error> {
-        self.accounts.open(session, SESSIONS_PER_ACCOUNT_MAX).await
+    pub(crate) async fn open(&self, session: &Session, account: &Account) -> Result<(), Error> {
+        self.accounts.open(&self.tenant(account), session, SESSIONS_PER_ACCOUNT_MAX).await
     }
 }

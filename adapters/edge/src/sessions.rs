@@ -165,7 +165,7 @@ async fn logged_in(
         expires_at: now.plus(edge.options.sign_in.session),
         ended_at: None,
     };
-    entrance.open(&session).await?;
+    entrance.open(&session, &account).await?;
     tracing::info!(account = %account.id, session = %session.id, "a session was opened");
     answer(edge, &session, &account, now)
 }
@@ -215,8 +215,8 @@ async fn refreshed(edge: &Edge, token: &str) -> Result<Response, Problem> {
     let claims = edge.tokens.claims(&edge.tasks, (Use::Refresh, token), now).await?;
     let entrance = &edge.options.entrance;
     let (session, account) = entrance.session(&claims, now).await?;
-    if !entrance.renew(&session, &claims).await? {
-        entrance.end(&session, now).await?;
+    if !entrance.renew((&session, &account), &claims).await? {
+        entrance.end((&session, &account), now).await?;
         tracing::warn!(account = %account.id, session = %session.id, "a refresh token came twice");
         let problem = "this refresh token was used before, so that its session has ended; sign in";
         return Err(Problem::unauthenticated("reused_token", problem));
@@ -234,7 +234,7 @@ pub(crate) async fn logout(
         let problem = "a key has no session; `DELETE /v1/auth/tokens/{id}` revokes it";
         return Err(Problem::conflict("no_session", problem));
     };
-    edge.options.entrance.end(&session.0, edge.now()).await?;
+    edge.options.entrance.end((&session.0, &session.1), edge.now()).await?;
     tracing::info!(session = %session.0.id, "a session was closed");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

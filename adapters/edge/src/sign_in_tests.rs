@@ -43,7 +43,7 @@ async fn me(desk: &Desk, token: &Value) -> Answer {
 async fn change(desk: &Desk, how: impl FnOnce(&mut Account)) {
     let mut account = desk.accounts.claimed(EMAIL).await.unwrap().unwrap();
     how(&mut account);
-    assert!(desk.accounts.change(&account).await.unwrap());
+    assert!(desk.accounts.change(&desk.tenant("acme"), &account).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use genie_core::async_trait;
 use genie_core::clock::Timestamp;
 use genie_core::identity::Error;
 use genie_core::identity::accounts::{
     Account, AccountId, Accounts, PasswordHash, Session, SessionId,
 };
 use genie_core::principal::Identity;
+use genie_core::{Tenant, async_trait};
 use uuid::Uuid;
 
 use crate::pool::{Pools, on};
@@ -77,10 +77,16 @@ impl StoredAccounts {
         Self { pools: sealing.pools().clone(), sealing: sealing.clone() }
     }
 
-    /// Runs a statement about an id and a number; whether it changed anything.
-    async fn changed(&self, sql: &'static str, id: Uuid, number: i64) -> Result<bool, Error> {
+    /// Runs a statement about an id of a tenant and a number; whether it changed anything.
+    async fn changed(
+        &self,
+        sql: &'static str,
+        (tenant, id): (&Tenant, Uuid),
+        number: i64,
+    ) -> Result<bool, Error> {
         let changed = on!(&self.pools.write, pool => {
             let query = sqlx::query(sql).bind(&id.as_bytes()[..]).bind(number);
+            let query = query.bind(tenant.as_str());
             query.execute(pool).await.map(|done| done.rows_affected())
         });
         Ok(changed.map_err(failed)? > 0)
@@ -170,9 +176,15 @@ impl StoredAccounts {
     }
 
     /// Puts what is written in the place of what there is.
-    async fn update(&self, account: &Account, written: &Written) -> Result<Tried, sqlx::Error> {
+    async fn update(
+        &self,
+        tenant: &Tenant,
+        account: &Account,
+        written: &Written,
+    ) -> Result<Tried, sqlx::Error> {
         let sql = "UPDATE accounts SET tenant = $1, found_by = $2, name = $3, password = $4, \
-                   identity = $5, disabled_at = $6, sealed = $7, key_id = $8 WHERE id = $9";
+                   identity = $5, disabled_at = $6, sealed = $7, key_id = $8 \
+                   WHERE id = $9 AND tenant = $10";
         let identity = identity(account)?;
         let changed = on!(&self.pools.write, pool => {
             let mut transaction = pool.begin_with(self.pools.begin()).await?;
@@ -187,7 +199,7 @@ impl StoredAccounts {
             let query = query.bind(&written.name).bind(&*account.password.0).bind(identity);
             let query = query.bind(account.disabled_at.map(Timestamp::as_micros));
             let query = query.bind(written.sealed.as_deref()).bind(written.key_id);
-            let query = query.bind(&account.id.0.as_bytes()[..]);
+            let query = query.bind(&account.id.0.as_bytes()[..]).bind(tenant.as_str());
             let changed = query.execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;
             changed
@@ -262,13 +274,15 @@ impl Accounts for StoredAccounts {
         }
     }
 
-    async fn change(&self, account: &Account) -> Result<bool, Error> {
+    async fn change(&self, tenant: &Tenant, account: &Account) -> Result<bool, Error> {
         for _ in 0..SEALED_MAX {
-            let Some(held) = self.account(account.id).await? else { return Ok(false) };
+            let held = self.account(account.id).await?;
+            let held = held.filter(|held| held.identity.tenant == tenant.as_str());
+            let Some(held) = held else { return Ok(false) };
             // The address stays.
             let account = Account { email: held.email, ..account.clone() };
             let written = self.written(&account).await?;
-            match self.update(&account, &written).await.map_err(failed)? {
+            match self.update(tenant, &account, &written).await.map_err(failed)? {
                 Tried::Done => return Ok(true),
                 Tried::Refused => return Ok(false),
                 Tried::Erased => {}
@@ -277,10 +291,11 @@ impl Accounts for StoredAccounts {
         Err(over_and_over(account))
     }
 
-    async fn open(&self, session: &Session, most: usize) -> Result<(), Error> {
+    async fn open(&self, tenant: &Tenant, session: &Session, most: usize) -> Result<(), Error> {
         let insert = "INSERT INTO sessions \
                       (id, account, generation, created_at, expires_at, ended_at) \
-                      VALUES ($1, $2, $3, $4, $5, $6)";
+                      SELECT $1, $2, $3, $4, $5, $6 \
+                      WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND tenant = $7)";
         on!(&self.pools.write, pool => {
             let query = sqlx::query(insert).bind(&session.id.0.as_bytes()[..]);
             let query = query.bind(&session.account.0.as_bytes()[..]);
@@ -288,12 +303,15 @@ impl Accounts for StoredAccounts {
             let query = query.bind(session.created_at.as_micros());
             let query = query.bind(session.expires_at.as_micros());
             let query = query.bind(session.ended_at.map(Timestamp::as_micros));
+            let query = query.bind(tenant.as_str());
             query.execute(pool).await.map(drop)
         })
         .map_err(failed)?;
         let oldest = "DELETE FROM sessions WHERE account = $1 AND id NOT IN \
-                      (SELECT id FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT $2)";
-        self.changed(oldest, session.account.0, rows::number(most as u64)).await.map(drop)
+                      (SELECT id FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT $2) \
+                      AND account IN (SELECT id FROM accounts WHERE tenant = $3)";
+        let of = (tenant, session.account.0);
+        self.changed(oldest, of, rows::number(most as u64)).await.map(drop)
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<(Session, Account)>, Error> {
@@ -307,20 +325,28 @@ impl Accounts for StoredAccounts {
         Ok(self.account(session.account).await?.map(|account| (session, account)))
     }
 
-    async fn renew(&self, id: SessionId, generation: u64) -> Result<bool, Error> {
+    async fn renew(&self, tenant: &Tenant, id: SessionId, generation: u64) -> Result<bool, Error> {
         let sql = "UPDATE sessions SET generation = generation + 1 \
-                   WHERE id = $1 AND generation = $2 AND ended_at IS NULL";
-        self.changed(sql, id.0, generation.cast_signed()).await
+                   WHERE id = $1 AND generation = $2 AND ended_at IS NULL \
+                   AND account IN (SELECT id FROM accounts WHERE tenant = $3)";
+        self.changed(sql, (tenant, id.0), generation.cast_signed()).await
     }
 
-    async fn end(&self, id: SessionId, at: Timestamp) -> Result<bool, Error> {
-        let sql = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
-        self.changed(sql, id.0, at.as_micros()).await
+    async fn end(&self, tenant: &Tenant, id: SessionId, at: Timestamp) -> Result<bool, Error> {
+        let sql = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL \
+                   AND account IN (SELECT id FROM accounts WHERE tenant = $3)";
+        self.changed(sql, (tenant, id.0), at.as_micros()).await
     }
 
-    async fn end_all(&self, account: AccountId, at: Timestamp) -> Result<(), Error> {
-        let sql = "UPDATE sessions SET ended_at = $2 WHERE account = $1 AND ended_at IS NULL";
-        self.changed(sql, account.0, at.as_micros()).await.map(drop)
+    async fn end_all(
+        &self,
+        tenant: &Tenant,
+        account: AccountId,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE sessions SET ended_at = $2 WHERE account = $1 AND ended_at IS NULL \
+                   AND account IN (SELECT id FROM accounts WHERE tenant = $3)";
+        self.changed(sql, (tenant, account.0), at.as_micros()).await.map(drop)
     }
 
     async fn forget(&self, before: Timestamp) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use super::Error;
 use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::principal::Identity;
+use crate::tenant::Tenant;
 
 /// The id of an account; it is the subject of whoever signs in with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,8 +95,8 @@ impl Session {
 
 /// Where accounts and sessions are kept.
 ///
-/// This port goes across tenants: of which somebody is, is known once their password or token has
-/// proven it. So whoever lets people in holds it, and no handler of a request.
+/// Whoever lets people in holds this, and no handler of a request: of which tenant somebody is, is
+/// known once their password or token has proven it, and every call after that takes the tenant.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// Keeps a new account; `false` if its e-mail address is taken.
@@ -107,24 +108,31 @@ pub trait Accounts: Send + Sync + 'static {
     /// An account, by the id that a verified credential names.
     async fn account(&self, id: AccountId) -> Result<Option<Account>, Error>;
 
-    /// Keeps name, password, rights and state of an account that is there; `false` if it is not.
-    async fn change(&self, account: &Account) -> Result<bool, Error>;
+    /// Keeps name, password, rights and state of an account that is there, in this tenant; `false`
+    /// if it is not. It may move to another tenant by that.
+    async fn change(&self, tenant: &Tenant, account: &Account) -> Result<bool, Error>;
 
-    /// Keeps a new session, and lets go of the account's oldest beyond `most`.
-    async fn open(&self, session: &Session, most: usize) -> Result<(), Error>;
+    /// Keeps a new session of an account of the tenant, and lets go of the account's oldest beyond
+    /// `most`. Nothing is kept for another's.
+    async fn open(&self, tenant: &Tenant, session: &Session, most: usize) -> Result<(), Error>;
 
     /// A session with its account, by the id that a signed token names.
     async fn session(&self, id: SessionId) -> Result<Option<(Session, Account)>, Error>;
 
-    /// Counts a renewal by the token of this generation; `false` if another was quicker, or if the
-    /// session has been ended.
-    async fn renew(&self, id: SessionId, generation: u64) -> Result<bool, Error>;
+    /// Counts a renewal by the token of this generation; `false` if another was quicker, if the
+    /// session has been ended, or if it is not of the tenant.
+    async fn renew(&self, tenant: &Tenant, id: SessionId, generation: u64) -> Result<bool, Error>;
 
-    /// Ends a session; `false` if there is none or it has been ended already.
-    async fn end(&self, id: SessionId, at: Timestamp) -> Result<bool, Error>;
+    /// Ends a session; `false` if the tenant has none or it has been ended already.
+    async fn end(&self, tenant: &Tenant, id: SessionId, at: Timestamp) -> Result<bool, Error>;
 
-    /// Ends every session of an account.
-    async fn end_all(&self, account: AccountId, at: Timestamp) -> Result<(), Error>;
+    /// Ends every session of an account of the tenant.
+    async fn end_all(
+        &self,
+        tenant: &Tenant,
+        account: AccountId,
+        at: Timestamp,
+    ) -> Result<(), Error>;
 
     /// Forgets sessions that ended by themselves before a moment.
     async fn forget(&self, before: Timestamp) -> Result<(), Error>;

@@ -6,6 +6,7 @@ use super::Error;
 use super::accounts::{Account, AccountId, Accounts, Session, SessionId};
 use crate::async_trait;
 use crate::clock::Timestamp;
+use crate::tenant::Tenant;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -14,8 +15,16 @@ struct Kept {
 }
 
 impl Kept {
-    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.sessions.iter_mut().find(|session| session.id == id && session.ended_at.is_none())
+    fn has(&self, tenant: &Tenant, id: AccountId) -> bool {
+        let is_of = |held: &Account| held.identity.tenant == tenant.as_str();
+        self.accounts.iter().any(|held| held.id == id && is_of(held))
+    }
+
+    fn session(&mut self, tenant: &Tenant, id: SessionId) -> Option<&mut Session> {
+        let of = self.sessions.iter().find(|session| session.id == id)?.account;
+        let ours = self.has(tenant, of);
+        let mut open = self.sessions.iter_mut().filter(|session| session.ended_at.is_none());
+        open.find(|session| ours && session.id == id)
     }
 }
 
@@ -54,8 +63,11 @@ impl Accounts for MemoryAccounts {
         Ok(self.find(|account| account.id == id))
     }
 
-    async fn change(&self, account: &Account) -> Result<bool, Error> {
+    async fn change(&self, tenant: &Tenant, account: &Account) -> Result<bool, Error> {
         let mut kept = self.kept();
+        if !kept.has(tenant, account.id) {
+            return Ok(false);
+        }
         let held = kept.accounts.iter_mut().find(|held| held.id == account.id);
         let Some(held) = held else { return Ok(false) };
         let (email, created_at) = (held.email.clone(), held.created_at);
@@ -63,8 +75,11 @@ impl Accounts for MemoryAccounts {
         Ok(true)
     }
 
-    async fn open(&self, session: &Session, most: usize) -> Result<(), Error> {
+    async fn open(&self, tenant: &Tenant, session: &Session, most: usize) -> Result<(), Error> {
         let mut kept = self.kept();
+        if !kept.has(tenant, session.account) {
+            return Ok(());
+        }
         kept.sessions.push(*session);
         let of_account = kept.sessions.iter().filter(|held| held.account == session.account);
         let mut ids: Vec<SessionId> = of_account.map(|held| held.id).collect();
@@ -84,19 +99,26 @@ impl Accounts for MemoryAccounts {
         Ok(both)
     }
 
-    async fn renew(&self, id: SessionId, generation: u64) -> Result<bool, Error> {
+    async fn renew(&self, tenant: &Tenant, id: SessionId, generation: u64) -> Result<bool, Error> {
         let mut kept = self.kept();
-        let found = kept.session(id).filter(|session| session.generation == generation);
+        let found = kept.session(tenant, id).filter(|session| session.generation == generation);
         Ok(found.map(|session| session.generation += 1).is_some())
     }
 
-    async fn end(&self, id: SessionId, at: Timestamp) -> Result<bool, Error> {
-        Ok(self.kept().session(id).map(|session| session.ended_at = Some(at)).is_some())
+    async fn end(&self, tenant: &Tenant, id: SessionId, at: Timestamp) -> Result<bool, Error> {
+        Ok(self.kept().session(tenant, id).map(|session| session.ended_at = Some(at)).is_some())
     }
 
-    async fn end_all(&self, account: AccountId, at: Timestamp) -> Result<(), Error> {
+    async fn end_all(
+        &self,
+        tenant: &Tenant,
+        account: AccountId,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let mut kept = self.kept();
-        let of_account = kept.sessions.iter_mut().filter(|session| session.account == account);
+        let ours = kept.has(tenant, account);
+        let of_account =
+            kept.sessions.iter_mut().filter(|session| ours && session.account == account);
         for session in of_account.filter(|session| session.ended_at.is_none()) {
             session.ended_at = Some(at);
         }

@@ -2,9 +2,11 @@
 
 use std::io::Read;
 
+use genie_core::Tenant;
 use genie_core::clock::{Clock, Timestamp};
-use genie_core::identity::accounts::{Account, Accounts};
+use genie_core::identity::accounts::Account;
 use genie_edge::{Newcomer, NotMade};
+use genie_store::Opened;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -59,16 +61,13 @@ struct Door {
 }
 
 /// Does it and says what the account is now.
-pub(super) async fn run(
-    args: &Args,
-    config: &Config,
-    accounts: &dyn Accounts,
-) -> anyhow::Result<()> {
+pub(super) async fn run(args: &Args, config: &Config, store: &Opened) -> anyhow::Result<()> {
+    let accounts = &*store.accounts;
     let password = if args.password_stdin { Some(password()?) } else { None };
     let now = SystemClock.now();
     let account = match accounts.claimed(&genie_edge::normal(&args.email)).await? {
-        Some(found) => changed(args, accounts, (found, password), now).await?,
-        None => made(args, config, accounts, password).await?,
+        Some(found) => changed(args, store, (found, password), now).await?,
+        None => made(args, config, store, password).await?,
     };
     if args.json {
         return stdout::write_json(&shown(&account));
@@ -148,21 +147,29 @@ fn set(args: &Args, account: &mut Account, now: Timestamp) -> Result<(), Complai
     Ok(())
 }
 
+/// The tenant that an account is in.
+fn tenant_of(store: &Opened, account: &Account) -> Tenant {
+    Tenant::of_operator(&*store.runs, &account.identity.tenant)
+}
+
 async fn changed(
     args: &Args,
-    accounts: &dyn Accounts,
+    store: &Opened,
     (mut account, password): (Account, Option<Zeroizing<String>>),
     now: Timestamp,
 ) -> anyhow::Result<Account> {
+    let before = tenant_of(store, &account);
     set(args, &mut account, now)?;
+    let (accounts, after) = (&*store.accounts, tenant_of(store, &account));
     if let Some(password) = password {
         let given = (account, password);
-        let set = genie_edge::set_password(accounts, &SystemIds, now, given).await;
+        let of = (accounts, &before, &after);
+        let set = genie_edge::set_password(of, &SystemIds, now, given).await;
         return set.map_err(refused);
     }
-    accounts.change(&account).await?;
+    accounts.change(&before, &account).await?;
     if args.door.disable {
-        accounts.end_all(account.id, now).await?;
+        accounts.end_all(&after, account.id, now).await?;
     }
     Ok(account)
 }
@@ -170,7 +177,7 @@ async fn changed(
 async fn made(
     args: &Args,
     config: &Config,
-    accounts: &dyn Accounts,
+    store: &Opened,
     password: Option<Zeroizing<String>>,
 ) -> anyhow::Result<Account> {
     let Some(password) = password else {
@@ -181,9 +188,10 @@ async fn made(
     let name = args.name.as_deref().unwrap_or(&args.email);
     let newcomer = Newcomer::new(&args.email, name, password).map_err(refused)?;
     let now = SystemClock.now();
-    let made = newcomer.sign_up(accounts, &SystemIds, now, config.sign_in.newcomer()).await;
+    let made = newcomer.sign_up(&*store.accounts, &SystemIds, now, config.sign_in.newcomer()).await;
     let mut account = made.map_err(refused)?;
+    let before = tenant_of(store, &account);
     set(args, &mut account, now)?;
-    accounts.change(&account).await?;
+    store.accounts.change(&before, &account).await?;
     Ok(account)
 }

@@ -58,12 +58,13 @@ impl Newcomer {
     }
 }
 
-/// Gives an account another password and ends its sessions.
+/// Gives an account another password and ends its sessions; it is in the first of the tenants, and
+/// in the second from then on.
 ///
 /// # Errors
 /// [`NotMade`].
 pub async fn set_password(
-    accounts: &dyn Accounts,
+    (accounts, before, after): (&dyn Accounts, &Tenant, &Tenant),
     ids: &dyn Ids,
     now: Timestamp,
     (account, password): (Account, Zeroizing<String>),
@@ -71,7 +72,7 @@ pub async fn set_password(
     check_password(&password, &account.email)?;
     let password = password::hash(&password, ids).ok_or(NotMade::Unhashed)?;
     let account = Account { password, ..account };
-    accounts.change(&account).await?;
-    accounts.end_all(account.id, now).await?;
+    accounts.change(before, &account).await?;
+    accounts.end_all(after, account.id, now).await?;
     Ok(account)
 }

@@ -15,13 +15,16 @@ use genie_core::attempts::{Attempt, Attempts, MemoryAttempts};
 use genie_core::blob::{Blobs, MemoryBlobs, Scope};
 use genie_core::budget::{BudgetId, Budgets, Charge, MemoryBudgets};
 use genie_core::document::{self, DocumentId, Documents, MemoryDocuments};
-use genie_core::identity::{self, Keys, MemoryKeys};
+use genie_core::identity::accounts::{Account, Accounts, Session, SessionId};
+use genie_core::identity::{self, Keys, MemoryAccounts, MemoryKeys};
 use genie_core::ids::{Ids, RunId, SeededIds};
 use genie_core::journal::Journal;
 use genie_core::journal::memory::MemoryJournal;
+use genie_core::principal::Identity;
 use genie_core::runs::{self, MemoryRuns, Runs};
 use uuid::Uuid;
 
+use crate::accounts::{account, session};
 use crate::approvals::{approval, decided};
 use crate::attempts::attempt;
 use crate::blobs::{content, internal, scope};
@@ -33,9 +36,9 @@ use crate::scribe::{Scribe, at, ended, run, started, tenant, waiting};
 
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 /// Ids of each sort, which all tenants use.
-const IDS: u32 = 4;
+const IDS: u32 = 3;
 /// Writes of a sequence.
-const STEPS: usize = 50;
+const STEPS: usize = 60;
 
 /// What is looked up for a tenant.
 const READS: [&str; 10] = [
@@ -51,7 +54,12 @@ const READS: [&str; 10] = [
     "Runs::list",
 ];
 /// What is done for a tenant.
-const WRITES: [&str; 12] = [
+const WRITES: [&str; 17] = [
+    "Accounts::change",
+    "Accounts::end",
+    "Accounts::end_all",
+    "Accounts::open",
+    "Accounts::renew",
     "Approvals::put",
     "Approvals::swap",
     "Attempts::begin",
@@ -72,10 +80,7 @@ const ELSEWHERE: [&str; 1] = ["Receipts::receipt"];
 const ACROSS: [(&str, &[&str], &str); 10] = [
     (
         "Accounts",
-        &[
-            "account", "change", "claimed", "create", "end", "end_all", "forget", "open", "renew",
-            "session",
-        ],
+        &["account", "claimed", "create", "forget", "session"],
         "of which tenant somebody is, is known once a password or token has proven it",
     ),
     ("Approvals", &["of_ended_runs"], "the kernel withdraws what ended runs have asked"),
@@ -111,6 +116,7 @@ const ACROSS: [(&str, &[&str], &str); 10] = [
 
 /// One store, and what was begun in it.
 struct World {
+    accounts: Arc<dyn Accounts>,
     approvals: Arc<dyn Approvals>,
     attempts: Arc<dyn Attempts>,
     blobs: Arc<dyn Blobs>,
@@ -119,6 +125,16 @@ struct World {
     keys: Arc<dyn Keys>,
     runs: Arc<dyn Runs>,
     begun: BTreeSet<(Tenant, u32)>,
+    opened: BTreeSet<SessionId>,
+}
+
+/// An account of a tenant with its session.
+fn signed_in(name: &str, number: u32) -> (Account, Session) {
+    let account = account(run_of(&tenant(name), number).0.as_u128(), &format!("{name}{number}@x"));
+    let identity = Identity { tenant: name.to_owned(), ..account.identity };
+    let account = Account { identity, ..account };
+    let session = session(account.id.0.as_u128(), &account);
+    (account, session)
 }
 
 /// The run with this number of a tenant; a run is of one tenant only.
@@ -144,7 +160,7 @@ impl World {
         match method {
             "Approvals::get" => told(self.approvals.get(who, ApprovalId(id)).await.unwrap()),
             "Approvals::list" => {
-                let run_id = (number > 2).then(|| run(number.into()));
+                let run_id = (number > 1).then(|| run(number.into()));
                 let filter = Filter { run_id, limit, ..Filter::default() };
                 told(self.approvals.list(who, &filter).await.unwrap())
             }
@@ -204,6 +220,9 @@ impl World {
         let name = who.as_str();
         let subject = [None, Some("asha")][(drawn % 2) as usize];
         match method {
+            _ if method.starts_with("Accounts::") => {
+                self.write_account(method, who, number, drawn).await;
+            }
             "Approvals::put" => {
                 let made = approval(number, name, run(number.into()));
                 self.approvals.put(who, &made).await.unwrap();
@@ -260,6 +279,39 @@ impl World {
         }
     }
 
+    /// As [`Self::write`], about an account or its sessions: half of the time those of whoever.
+    async fn write_account(&mut self, method: &str, who: &Tenant, number: u32, drawn: u64) {
+        let name = who.as_str();
+        let owner = [name, TENANTS[(drawn % 3) as usize]][(drawn / 3 % 2) as usize];
+        let (account, session) = signed_in(owner, number);
+        match method {
+            "Accounts::change" => {
+                let changed = Account { name: format!("{name} {drawn}").into(), ..account };
+                self.accounts.change(who, &changed).await.unwrap();
+            }
+            "Accounts::end" => drop(self.accounts.end(who, session.id, at(5)).await.unwrap()),
+            "Accounts::end_all" => {
+                self.accounts.end_all(who, account.id, at(5)).await.unwrap();
+            }
+            "Accounts::open" => {
+                let id = SessionId(Uuid::from_u128(drawn.into()));
+                let session = Session { id, ..session };
+                self.accounts.open(who, &session, 2).await.unwrap();
+                self.opened.insert(id);
+            }
+            "Accounts::renew" => {
+                for id in &self.opened {
+                    let held = self.accounts.session(*id).await.unwrap();
+                    let theirs = held.filter(|(_, of)| of.id == account.id);
+                    if let Some((Session { generation, .. }, _)) = theirs {
+                        self.accounts.renew(who, *id, generation).await.unwrap();
+                    }
+                }
+            }
+            other => panic!("say how `{other}` is called"),
+        }
+    }
+
     /// All that a tenant can find, and what is on its way to be cancelled of it.
     async fn view(&self, who: &Tenant) -> String {
         let mut text = String::new();
@@ -272,6 +324,13 @@ impl World {
         for (_, number) in self.begun.iter().filter(|(begun, _)| begun == who) {
             text += &told(self.attempts.begin(&of_tenant(who, *number, 9)).await.unwrap());
         }
+        for session in &self.opened {
+            let found = self.accounts.session(*session).await.unwrap();
+            if let Some(ours) = found.filter(|(_, account)| account.identity.tenant == who.as_str())
+            {
+                text += &told(ours);
+            }
+        }
         for (run, reason) in self.runs.to_cancel().await.unwrap() {
             if self.runs.get(who, run).await.unwrap().is_some() {
                 text += &told((run, reason));
@@ -281,11 +340,15 @@ impl World {
     }
 }
 
-/// Some runs of each tenant, at work, waiting and ended.
-async fn begin(journal: &dyn Journal) {
+/// Some accounts, sessions and runs of each tenant, these at work, waiting and ended.
+async fn begin(journal: &dyn Journal, world: &mut World) {
     let mut scribe = Scribe::after(journal.head());
     for name in TENANTS {
         for number in 0..IDS {
+            let (account, session) = signed_in(name, number);
+            assert!(world.accounts.create(&account).await.unwrap());
+            world.accounts.open(&tenant(name), &session, 2).await.unwrap();
+            world.opened.insert(session.id);
             let run = run_of(&tenant(name), number);
             scribe.append(journal, &started(run, name)).unwrap();
             match number % 3 {
@@ -308,9 +371,14 @@ async fn sequence(world: &mut World, seed: u64) -> BTreeSet<&'static str> {
         views.push(world.view(&tenant(name)).await);
     }
     for step in 0..STEPS {
-        let (actor, method) = (pick(TENANTS.len()), WRITES[pick(WRITES.len())]);
-        let number = u32::try_from(pick(IDS as usize)).unwrap();
-        world.write(method, &tenant(TENANTS[actor]), number, ids.random()).await;
+        // Each method once, about what is one's own, and then whatever is drawn.
+        let (actor, method, number, drawn) = if let Some(method) = WRITES.get(step) {
+            (0, *method, 0, 6_000_000 * (seed + 1))
+        } else {
+            let (actor, method) = (pick(TENANTS.len()), WRITES[pick(WRITES.len())]);
+            (actor, method, u32::try_from(pick(IDS as usize)).unwrap(), ids.random())
+        };
+        world.write(method, &tenant(TENANTS[actor]), number, drawn).await;
         for (place, name) in TENANTS.iter().enumerate() {
             let view = world.view(&tenant(name)).await;
             let by = format!("seed {seed}, step {step}: {method} {number} by {}", TENANTS[actor]);
@@ -332,6 +400,7 @@ async fn sequence(world: &mut World, seed: u64) -> BTreeSet<&'static str> {
 fn in_memory() -> (Arc<MemoryJournal>, World) {
     let journal = Arc::new(MemoryJournal::keeping(1_000));
     let world = World {
+        accounts: Arc::new(MemoryAccounts::default()),
         approvals: Arc::new(MemoryApprovals::over(journal.clone())),
         attempts: Arc::new(MemoryAttempts::default()),
         blobs: Arc::new(MemoryBlobs::default()),
@@ -340,6 +409,7 @@ fn in_memory() -> (Arc<MemoryJournal>, World) {
         keys: Arc::new(MemoryKeys::default()),
         runs: Arc::new(MemoryRuns::over(journal.clone())),
         begun: BTreeSet::new(),
+        opened: BTreeSet::new(),
     };
     (journal, world)
 }
@@ -349,7 +419,7 @@ async fn in_memory_nobody_sees_or_changes_what_is_of_another_tenant() {
     let mut effective = BTreeSet::new();
     for seed in 0..20 {
         let (journal, mut world) = in_memory();
-        begin(&*journal).await;
+        begin(&*journal, &mut world).await;
         effective.extend(sequence(&mut world, seed).await);
     }
     assert!(effective.iter().eq(WRITES.iter()), "all of them change what is one's own");
@@ -357,8 +427,8 @@ async fn in_memory_nobody_sees_or_changes_what_is_of_another_tenant() {
 
 async fn nobody_sees_or_changes_what_is_of_another_tenant(place: &Place) {
     let store = place.own().await;
-    begin(&*store.journal).await;
     let mut world = World {
+        accounts: store.accounts.clone(),
         approvals: store.approvals.clone(),
         attempts: store.attempts.clone(),
         blobs: store.blobs.clone(),
@@ -367,7 +437,9 @@ async fn nobody_sees_or_changes_what_is_of_another_tenant(place: &Place) {
         keys: store.keys.clone(),
         runs: store.runs.clone(),
         begun: BTreeSet::new(),
+        opened: BTreeSet::new(),
     };
+    begin(&*store.journal, &mut world).await;
     let mut effective = BTreeSet::new();
     for seed in 0..3 {
         effective.extend(sequence(&mut world, seed).await);

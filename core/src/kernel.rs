@@ -147,7 +147,11 @@ impl Shared {
 
     /// Observes everything that was and is recorded after the record with this number.
     pub(crate) fn tap_after(&self, seq: u64) -> Tap {
-        Tap::new(self.taps.subscribe(), self.writer.store().clone(), seq)
+        let receiver = self.taps.subscribe();
+        // What comes behind this head is received. To read on from the journal where nothing was
+        // missed would give the records of a run first, and what is beside them after its end.
+        let behind = seq < self.writer.head().seq;
+        Tap::new(receiver, self.writer.store().clone(), (seq, behind))
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -193,9 +193,9 @@ impl Tap {
     pub(crate) fn new(
         receiver: broadcast::Receiver<Event>,
         journal: Arc<dyn Journal>,
-        after: u64,
+        (seen, behind): (u64, bool),
     ) -> Self {
-        Self { receiver, journal, seen: after, behind: true, backlog: [].into() }
+        Self { receiver, journal, seen, behind, backlog: [].into() }
     }
 
     /// Goes on with what is recorded from now on, whatever was missed.

@@ -1,7 +1,7 @@
 //! What a handle does to runs at work or parked: cancels them, decides on them, looks at them.
 
 use super::Kernel;
-use crate::approval::{self, Approval, ApprovalId, Choice, DecideError};
+use crate::approval::{self, Approval, ApprovalId, Choice, DecideError, Refusal, Status};
 use crate::ids::RunId;
 use crate::journal::chain::Hash;
 use crate::message::{Message, USER};
@@ -50,14 +50,21 @@ impl Kernel {
         }
         let (by, now) = (principal.identity(), shared.clock.now());
         let said = (choice, reason);
-        // Nobody decides on what no longer waits.
-        if let Err(error) = shared.withdraw_what_is_left().await {
-            tracing::warn!(%error, "approvals of ended runs show as pending for now");
-        }
         let kept = (&*shared.approvals, principal.tenant());
-        let decided = approval::decide(kept, by, id, digest, said, now).await?;
-        shared.decided(&decided).await;
-        Ok(decided)
+        let decided = approval::decide(kept, by, id, digest, said, now).await;
+        match &decided {
+            Ok(decided) => shared.decided(decided).await,
+            // Its run has ended: whoever looks it up is to see that, too.
+            Err(DecideError::Refused(Refusal::Decided { status }))
+                if *status == Status::Withdrawn.name() =>
+            {
+                if let Err(error) = shared.withdraw_what_is_left().await {
+                    tracing::warn!(%error, "approvals of ended runs show as pending for now");
+                }
+            }
+            Err(_) => {}
+        }
+        decided
     }
 
     /// What the policies would say of a message of this tenant, as a whole and one by one; nothing

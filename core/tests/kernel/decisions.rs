@@ -151,8 +151,8 @@ fn what_a_run_had_asked_is_withdrawn_once_the_store_takes_it() {
 #[test]
 fn nobody_decides_for_an_ended_run_though_its_request_could_not_be_withdrawn() {
     let scene = Scene::default();
-    // That of the end, and that before the decision.
-    live(&scene.disk, Fault::Fails(Op::Swap, 0, 2), async |mount| {
+    // That of the end.
+    live(&scene.disk, Fault::Fails(Op::Swap, 0, 1), async |mount| {
         let desk = start(scene.options(&mount, 0, Gate("1", asks()))).await;
         scene.ask(&desk, "ask").await;
         asked(&scene, &desk, Place::Parked).await;
@@ -164,6 +164,8 @@ fn nobody_decides_for_an_ended_run_though_its_request_could_not_be_withdrawn() {
         let is_refused =
             matches!(&late, Err(DecideError::Refused(refusal)) if *refusal == withdrawn);
         assert!(is_refused, "{late:?}");
+        // Whoever looks it up then sees why.
+        assert_eq!(scene.approvals(&desk).await[0].status, Status::Withdrawn);
         desk.kernel.drain().await;
     })
     .lived();

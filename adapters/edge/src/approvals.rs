@@ -173,18 +173,16 @@ pub(crate) async fn decide(
     let said = (choice.clone(), decided.reason.as_str());
     let approval = match edge.kernel().decide(&caller.principal, id, decided.digest, said).await {
         Ok(approval) => approval,
-        Err(error) => {
+        // It may be refused because it counts already.
+        Err(error) if turn.is_again() => {
+            let by = &*caller.identity().subject;
             let known = edge.kernel().approval(caller.tenant(), id).await?;
             let counted = known.filter(|known| {
-                let by = &*caller.identity().subject;
-                turn.is_again()
-                    && known.decisions.iter().any(|one| *one.by == *by && one.choice == choice)
+                known.decisions.iter().any(|one| *one.by == *by && one.choice == choice)
             });
-            match counted {
-                Some(approval) => approval,
-                None => return Err(turn.failed(&edge, error.into()).await),
-            }
+            counted.ok_or(error)?
         }
+        Err(error) => return Err(turn.failed(&edge, error.into()).await),
     };
     Ok(body::json(&view::approval(&approval, edge.now())))
 }

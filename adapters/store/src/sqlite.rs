@@ -194,9 +194,13 @@ impl SqliteSink {
         match self.wholes.write(&mut connection, from, (group, sealed), all).await {
             Ok(true) => return Ok(Written::All),
             Ok(false) => {}
-            // What it is, is found out below.
-            Err(error) if is_violation(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                take_back(&mut connection).await;
+                // What a violation is, is found out below.
+                if !is_violation(&error) {
+                    return Err(error);
+                }
+            }
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         if !self.advance(&mut transaction, group.before, group.after).await? {
@@ -301,9 +305,13 @@ impl SqliteSink {
 async fn taken_back(written: Result<(), sqlx::Error>, open: &mut Open) -> Result<(), Refused> {
     let Err(error) = written else { return Ok(()) };
     tracing::debug!(%error, "what was written ahead is taken back");
-    // Fails if the transaction has not begun, or was taken back already.
-    let _ = sqlx::query("ROLLBACK").execute(&mut *open.connection).await;
+    take_back(&mut open.connection).await;
     Err(Refused)
+}
+
+async fn take_back(connection: &mut SqliteConnection) {
+    // Fails if the transaction has not begun, or SQLite has ended it by itself.
+    let _ = sqlx::query("ROLLBACK").execute(connection).await;
 }
 
 /// Whether the chain was taken over, a key was erased, or the group is in the database already.

@@ -13,7 +13,7 @@ use genie_core::journal::chain::Head;
 use sqlx::error::BoxDynError;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments as _, AssertSqlSafe, Executor as _, Sqlite, query, query_with};
+use sqlx::{Arguments as _, AssertSqlSafe, Executor as _, Sqlite, query_with};
 
 use super::insert::{Added, change, content, link, record, start};
 use crate::group::{Change, Group};
@@ -186,8 +186,8 @@ pub(super) struct Wholes(HashMap<Shape, (usize, Arc<str>)>);
 
 impl Wholes {
     /// Writes the group into the transaction that it begins, commits or is within, and which began
-    /// at `base`; `false` if it fits into no text. If it cannot be written, all of the transaction
-    /// is taken back.
+    /// at `base`; `false` if it fits into no text. If it cannot be written, the transaction is for
+    /// the caller to take back.
     pub(super) async fn write(
         &mut self,
         connection: &mut SqliteConnection,
@@ -222,18 +222,13 @@ pub(super) async fn commit(
 }
 
 /// Runs the statements of a text. Who waits is done with the last of them, while the driver still
-/// puts them away. If one fails, the transaction is taken back.
+/// puts them away. If one fails, the transaction is for the caller to take back.
 async fn all_of(
     connection: &mut SqliteConnection,
     text: Query<'_, Sqlite, SqliteArguments>,
     statements: usize,
 ) -> Result<(), sqlx::Error> {
-    let done = connection.fetch_many(text).take(statements).try_for_each(|_| future::ok(())).await;
-    if done.is_err() {
-        // Fails if the transaction has not begun, or was taken back already.
-        let _ = query("ROLLBACK").execute(&mut *connection).await;
-    }
-    done
+    connection.fetch_many(text).take(statements).try_for_each(|_| future::ok(())).await
 }
 
 fn move_head(to: &mut SqliteArguments, owner: Owner, base: Head, head: Head) -> Added {

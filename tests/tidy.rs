@@ -11,7 +11,7 @@ const FILE_LINES_MAX: usize = 500;
 /// Most columns of a line.
 const COLUMNS_MAX: usize = 100;
 /// Most lines of the core, tests not counted: a kernel that one person can read in a day.
-const CORE_LINES_MAX: usize = 16_800;
+const CORE_LINES_MAX: usize = 16_900;
 /// Names that say nothing about what is inside.
 const VAGUE: [&str; 5] = ["util", "utils", "helpers", "common", "misc"];
 /// What the core is built on. A new one is a decision: change this line in the same commit.

@@ -323,14 +323,24 @@ impl Run {
         slot: SlotId,
         approval: &Approval,
     ) -> Result<Decided, Failure> {
-        self.publish_approval(approval).await?;
+        self.state().asked.insert(approval.id, Some(approval.clone()));
         let poll = self.shared.run_index.poll_every();
         let (approvals, tenant, id) =
             (&self.shared.approvals, self.principal.tenant(), approval.id);
+        let mut published = false;
         loop {
+            if let Some(decided) = self.state().decisions.remove(&id) {
+                return Ok(decided);
+            }
             let found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
             let Some(found) = found else {
-                return Err(Failure::Journal { reason: "the approval is gone".to_owned() });
+                if published {
+                    return Err(Failure::Journal { reason: "the approval is gone".to_owned() });
+                }
+                // A run that was taken up again has done so before, if it lived that long.
+                self.publish_approval(approval).await?;
+                published = true;
+                continue;
             };
             if found.status.is_final() {
                 return Ok((found.status, found.decisions));
@@ -358,7 +368,6 @@ impl Run {
 
     /// Lets humans see an approval once all that led to it is durable.
     async fn publish_approval(&self, approval: &Approval) -> Result<(), Failure> {
-        self.state().asked.insert(approval.id, Some(approval.clone()));
         let head = self.shared.writer.head().seq;
         let durable = self.shared.writer.store().durable(head).await;
         durable.map_err(|error| Failure::Journal { reason: error.to_string() })?;
@@ -368,6 +377,7 @@ impl Run {
 
     /// Parks a run whose very request needs a human.
     pub(crate) async fn hold_root(self: &Arc<Self>, held: &Held) -> Result<(), Failure> {
+        self.state().asked.insert(held.approval.id, Some(held.approval.clone()));
         self.publish_approval(&held.approval).await?;
         let on = WaitFor::Decision(held.approval.id);
         let until = Some(held.approval.expires_at);
@@ -383,6 +393,10 @@ impl Run {
         }
         let approvals = &self.shared.approvals;
         let (tenant, id) = (self.principal.tenant(), held.approval.id);
+        let told = self.state().decisions.remove(&id);
+        if let Some(decided) = told {
+            return self.settle_held(held, &decided);
+        }
         let mut found = approvals.get(tenant, id).await.map_err(|error| unkept(&error))?;
         if self.shared.clock.now() >= held.approval.expires_at
             && let Some(expired) = found.as_ref().and_then(|found| found.ended(Status::Expired))

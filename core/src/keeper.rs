@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::approval::{self, Approval, Status};
 use crate::clock::Timestamp;
@@ -27,11 +28,23 @@ pub(crate) struct Parked {
     pub(crate) outcome: Option<oneshot::Sender<Arc<Outcome>>>,
 }
 
+impl Parked {
+    /// Whether somebody still waits for its outcome.
+    fn is_waited_for(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| !outcome.is_closed())
+    }
+
+    /// Whether anything is lost if it is not kept.
+    fn is_of_use(&self) -> bool {
+        self.records.is_some() || self.is_waited_for()
+    }
+}
+
 /// Wait before the store is asked again after it failed.
 pub(crate) const STORE_BACKOFF: Duration = Duration::from_millis(500);
 
-/// Most runs whose end is looked up in one round for those who wait for it.
-const LOOKUPS_MAX: usize = 64;
+/// Most runs whose end is looked up at once for those who wait for it.
+const LOOKUPS_MAX: usize = 1_024;
 
 /// Most approvals of ended runs that are withdrawn in one go; the next is a minute later at most.
 const WITHDRAWN_MAX: usize = 1_024;
@@ -43,7 +56,7 @@ pub(crate) const RELEASE_BACKOFF: Duration = Duration::from_mins(1);
 impl Shared {
     /// Lets go of a run that is parked.
     pub(crate) fn park(&self, run: RunId, parked: Parked, wake_at: Timestamp) {
-        if parked.records.is_some() || parked.outcome.is_some() {
+        if parked.is_of_use() {
             self.parked.insert(run, parked);
         }
         // First, so that whoever no longer finds it at work can claim it.
@@ -81,13 +94,14 @@ impl Shared {
         }
     }
 
-    /// Brings a parked run back, whether it is due or not, if it is ours to bring back.
-    pub(crate) async fn wake(self: &Arc<Self>, run: RunId) {
+    /// Brings back the parked run that waits for this decision, if it is ours to bring back.
+    pub(crate) async fn wake(self: &Arc<Self>, decided: &Approval) {
         if self.is_draining() {
             return;
         }
+        let run = decided.run_id;
         match self.run_index.claim_run(run).await {
-            Ok(true) => self.bring_back(run, None).await,
+            Ok(true) => self.bring_back(run, Why::Decided(decided)).await,
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(%run, %error, "the run cannot be claimed");
@@ -167,16 +181,21 @@ impl Shared {
         true
     }
 
-    /// Goes on with a run that has been claimed, or ends it if it is doomed; who is doomed is
-    /// looked up, if it is not known, once the run is where whoever cancels it finds it.
-    async fn bring_back(self: &Arc<Self>, id: RunId, doomed: Option<&[(RunId, String)]>) {
+    /// Goes on with a run that has been claimed, or ends it if it is doomed.
+    async fn bring_back(self: &Arc<Self>, id: RunId, why: Why<'_>) {
         let Some(run) = self.restored(id).await else { return };
-        let found = match doomed {
-            Some(_) => Vec::new(),
-            // If the store does not answer, the keeper ends it later.
-            None => self.run_index.to_cancel().await.unwrap_or_default(),
+        let found;
+        let doomed = match why {
+            Why::Due { doomed } => doomed,
+            Why::Decided(approval) => {
+                run.decided(approval);
+                // Looked up once the run is where whoever cancels it finds it. If the store does
+                // not answer, the keeper ends it later.
+                found = self.run_index.to_cancel().await.unwrap_or_default();
+                &found
+            }
         };
-        match doomed.unwrap_or(&found).iter().find(|(doomed, _)| *doomed == id) {
+        match doomed.iter().find(|(doomed, _)| *doomed == id) {
             Some((_, reason)) => {
                 run.finish(Outcome::Cancelled { reason: reason.clone() }, None).await;
             }
@@ -265,6 +284,25 @@ impl Shared {
         Ok(())
     }
 
+    /// Tells whoever waits here for a run how it ended in another process. What cannot be read now
+    /// is looked up again.
+    async fn ended_elsewhere(&self, id: RunId) {
+        let Ok(records) = self.writer.store().read_run(id).await else { return };
+        let ended = records.iter().rev().find_map(|record| match &record.entry {
+            Entry::Outcome { outcome, .. } => Some(outcome.clone()),
+            Entry::Erased { kind, .. } if &**kind == "outcome" => {
+                Some(Arc::new(Outcome::Failed { cause: Failure::Erased }))
+            }
+            _ => None,
+        });
+        if let (Some(outcome), Some((_, parked))) = (ended, self.parked.remove(&id))
+            && let Some(sender) = parked.outcome
+        {
+            // Whoever waited may just have gone.
+            let _ = sender.send(outcome);
+        }
+    }
+
     /// Tells the run that a human has decided, wherever it is.
     pub(crate) async fn decided(self: &Arc<Self>, approval: &Approval) {
         if !approval.status.is_final() {
@@ -274,17 +312,17 @@ impl Shared {
         if let Some(run) = live {
             run.decided(approval);
         } else {
-            let (shared, run) = (self.clone(), approval.run_id);
-            self.to_its_end(async move { shared.wake(run).await }).await;
+            let (shared, decided) = (self.clone(), approval.clone());
+            self.to_its_end(async move { shared.wake(&decided).await }).await;
         }
     }
 }
 
 /// Takes up what nobody works on, and then whatever becomes due, until the kernel stops.
 pub(crate) async fn keep(shared: Arc<Shared>) {
-    let mut looked_up = 0;
+    let mut lookups = Lookups::default();
     loop {
-        let pause = match round(&shared, &mut looked_up).await {
+        let pause = match round(&shared, &mut lookups).await {
             Ok(Round::Again) => continue,
             Ok(Round::Until(until)) => until,
             Err(error) => {
@@ -304,52 +342,62 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     }
 }
 
+/// Why a run is brought back.
+enum Why<'a> {
+    Due {
+        /// The runs that someone has asked to cancel.
+        doomed: &'a [(RunId, String)],
+    },
+    Decided(&'a Approval),
+}
+
 enum Round {
     Again,
     Until(Option<Duration>),
 }
 
-/// Tells whoever waits here for a parked run that another process has ended meanwhile. Of many who
-/// wait, each has its turn: `looked_up` counts on from round to round.
-async fn tell_of_ends_elsewhere(
-    shared: &Arc<Shared>,
-    looked_up: &mut usize,
-) -> Result<(), crate::runs::Error> {
-    let is_waited_for =
-        |parked: &Parked| parked.outcome.as_ref().is_some_and(|outcome| !outcome.is_closed());
-    let parked = shared.parked.iter().filter(|parked| is_waited_for(parked));
-    let mut waiting: Vec<(RunId, Tenant)> =
-        parked.map(|parked| (*parked.key(), parked.tenant.clone())).collect();
-    let turn = *looked_up % waiting.len().max(1);
-    waiting.rotate_left(turn);
-    waiting.truncate(LOOKUPS_MAX);
-    *looked_up = turn + waiting.len();
-    for (id, tenant) in waiting {
-        let run = shared.run_index.get(&tenant, id).await?;
-        if run.is_none_or(|run| run.ended_at.is_none()) {
-            continue;
+/// Looks up for whoever waits here for a parked run whether another process has ended it.
+#[derive(Default)]
+struct Lookups {
+    /// When it was last done.
+    at: Option<Instant>,
+    /// Of many who wait, each has its turn.
+    turn: usize,
+}
+
+impl Lookups {
+    /// Looks them up once in `every`, and says when it is time again. Parked runs that nobody waits
+    /// for any more are forgotten.
+    async fn tell(
+        &mut self,
+        shared: &Arc<Shared>,
+        every: Duration,
+    ) -> Result<Duration, crate::runs::Error> {
+        let left = self.at.map_or(Duration::ZERO, |at| every.saturating_sub(at.elapsed()));
+        if !left.is_zero() {
+            return Ok(left);
         }
-        // What cannot be read now is looked up again.
-        let Ok(records) = shared.writer.store().read_run(id).await else { continue };
-        let ended = records.iter().rev().find_map(|record| match &record.entry {
-            Entry::Outcome { outcome, .. } => Some(outcome.clone()),
-            Entry::Erased { kind, .. } if &**kind == "outcome" => {
-                Some(Arc::new(Outcome::Failed { cause: Failure::Erased }))
+        shared.parked.retain(|_, parked| parked.is_of_use());
+        let parked = shared.parked.iter().filter(|parked| parked.is_waited_for());
+        let mut waiting: Vec<RunId> = parked.map(|parked| *parked.key()).collect();
+        let turn = self.turn % waiting.len().max(1);
+        waiting.rotate_left(turn);
+        waiting.truncate(LOOKUPS_MAX);
+        self.turn = turn + waiting.len();
+        if !waiting.is_empty() {
+            for run in shared.run_index.progress(&waiting).await? {
+                if run.has_ended {
+                    shared.ended_elsewhere(run.run_id).await;
+                }
             }
-            _ => None,
-        });
-        if let (Some(outcome), Some((_, parked))) = (ended, shared.parked.remove(&id))
-            && let Some(sender) = parked.outcome
-        {
-            // Whoever waited may just have gone.
-            let _ = sender.send(outcome);
         }
+        self.at = Some(Instant::now());
+        Ok(every)
     }
-    Ok(())
 }
 
 /// Claims what is due, as far as there is room.
-async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, crate::runs::Error> {
+async fn round(shared: &Arc<Shared>, lookups: &mut Lookups) -> Result<Round, crate::runs::Error> {
     let index = &shared.run_index;
     if shared.is_draining() {
         return Ok(Round::Until(None));
@@ -364,15 +412,16 @@ async fn round(shared: &Arc<Shared>, looked_up: &mut usize) -> Result<Round, cra
     }
     if !claimed.is_empty() {
         for run in claimed {
-            shared.bring_back(run, Some(&doomed)).await;
+            shared.bring_back(run, Why::Due { doomed: &doomed }).await;
         }
         return Ok(Round::Again);
     }
-    if index.poll_every().is_some() {
-        tell_of_ends_elsewhere(shared, looked_up).await?;
-    }
+    let poll = match index.poll_every() {
+        Some(every) => Some(lookups.tell(shared, every).await?),
+        None => None,
+    };
     // Without room, what is due waits until a place is given back.
     let due = if room == 0 { None } else { index.next_due().await? };
     let due = due.map(|due| Duration::from_micros(due.micros_since(shared.clock.now()).max(1_000)));
-    Ok(Round::Until(due.into_iter().chain(index.poll_every()).min()))
+    Ok(Round::Until(due.into_iter().chain(poll).min()))
 }

@@ -46,6 +46,19 @@ pub struct Summary {
     pub wake_at: Option<Timestamp>,
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The run.
+    pub run_id: RunId,
+    /// The tenant of whoever asked.
+    pub tenant: Arc<str>,
+    /// How many records it has.
+    pub records: u64,
+    /// Whether it has ended.
+    pub has_ended: bool,
+}
+
 /// Which runs to list, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
@@ -80,6 +93,9 @@ pub trait Runs: Send + Sync + 'static {
 
     /// The run, if it is of this tenant.
     async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error>;
+
+    /// How far these runs are, of whatever tenants, as far as they are in the store.
+    async fn progress(&self, runs: &[RunId]) -> Result<Vec<Progress>, Error>;
 
     /// The tenant's runs, newest first.
     async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error>;

@@ -77,14 +77,14 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
     let bench =
         Bench::with(&[&PARKED, &LEGS[0], &FAN_OUT, &PAYER], keep, |app| app.tool(Wire)).await?;
     let kernel = bench.running.kernel();
-    let mut before = None;
+    let mut resident = Vec::new();
     let started = Instant::now();
-    for number in 0..PARKED_RUNS {
+    for number in 1..=PARKED_RUNS {
         drop(admitted(&bench, "bench_parked").await?);
-        // The first tenth has filled caches and pools.
-        if number == PARKED_RUNS / 10 {
+        // The first tenth fills caches and pools.
+        if number % (PARKED_RUNS / 10) == 0 {
             settle(kernel).await;
-            before = host::resident_bytes();
+            resident.extend(host::resident_bytes().map(|bytes| (f64::from(number), bytes)));
         }
         while kernel.runs_in_flight() > 1_000 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -92,9 +92,7 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
     }
     settle(kernel).await;
     let rate = f64::from(PARKED_RUNS) / started.elapsed().as_secs_f64();
-    let after = host::resident_bytes();
-    let runs = f64::from(PARKED_RUNS) * 0.9;
-    let each = before.zip(after).map_or(0.0, |(before, after)| (after - before) / runs);
+    let each = slope(&resident);
 
     let approver = bench.running.admit(Identity {
         tenant: "bench".into(),
@@ -127,6 +125,17 @@ pub(super) async fn parked() -> anyhow::Result<Vec<Figure>> {
         Figure::new("decision to answer of a parked run, p50", percentile_ms(&took, 50), "ms")
             .at_most(5.0),
     ])
+}
+
+/// By how much the second grows with the first: the median over all pairs of points (Theil and
+/// Sen), which single leaps of the allocator do not move. 0 if there are not two.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let pairs = points.iter().enumerate().flat_map(|(at, from)| {
+        points[at + 1..].iter().map(move |to| (to.1 - from.1) / (to.0 - from.0))
+    });
+    let mut slopes: Vec<f64> = pairs.collect();
+    slopes.sort_unstable_by(f64::total_cmp);
+    slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// Asks until there is room.

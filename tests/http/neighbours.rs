@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::audit::pages;
-use super::serving::{Place, Request, Serving, call, question};
+use super::serving::{Events, Place, Request, Serving, call, payment, question};
 use crate::postgres::Desk;
 
 fn add(server: &Serving, key: &str) {
@@ -79,5 +79,42 @@ fn either_server_shows_the_records_of_both_page_by_page() {
     let refused = first.ask(&Request { line, key, headers: &headers, ..Request::default() });
     assert_eq!((refused.status, &*refused.code()), (410, "gone"));
     drop(first);
+    desk.remove();
+}
+
+/// The names of what is on record of a stream, to its end.
+fn to_the_end(events: Events) -> Vec<String> {
+    events.filter(|event| event.id.is_some()).map(|event| event.name).collect()
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: scripts/test starts one"]
+fn who_follows_a_run_sees_its_end_whichever_server_goes_on_with_it() {
+    let (desk, place) = (Desk::new(), Place::new());
+    let database = ["--database", desk.url()];
+    let first = Serving::start(&place.data(), &database);
+    let second = Serving::start(&place.data(), &database);
+    let key = first.key();
+    let asha = first.make_key(key, "asha", &["user"]);
+    let boss = first.make_key(key, "boss", &["approver"]);
+    let asked = first.post("/v1/tools/execute", &asha, payment()).json();
+    let run = asked["run_id"].as_str().unwrap();
+    let line = format!("GET /v1/runs/{run}/events");
+    let follow = |server: &Serving| {
+        let mut events = server.events(&Request { line: &line, key: &asha, ..Request::default() });
+        assert!(events.any(|event| event.name == "run.waiting"));
+        events
+    };
+    let streams = [follow(&first), follow(&first), follow(&second)];
+    let found = second.get("/v1/approvals?status=pending", &boss).json();
+    let approval = found["data"][0]["id"].as_str().unwrap();
+    let line = format!("/v1/approvals/{approval}/decision");
+    let decided = second.post(&line, &boss, json!({ "decision": "approve" }));
+    assert_eq!((decided.status, &decided.json()["status"]), (200, &json!("approved")));
+    let seen = streams.map(to_the_end);
+    assert_eq!(seen[0].first().map(String::as_str), Some("run.resumed"), "{seen:?}");
+    assert_eq!(seen[0].last().map(String::as_str), Some("run.completed"), "{seen:?}");
+    assert!(seen.iter().all(|names| *names == seen[0]), "{seen:?}");
+    drop((first, second));
     desk.remove();
 }

@@ -36,6 +36,11 @@ fn whoever_waits_for_a_run_that_another_process_ends_is_told() {
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         };
+        // Whoever follows it there sees how far it is, and nobody of another tenant.
+        let (run, globex) = (asked.run_id, there.system().tenant("globex"));
+        let grown = there.kernel().grown_elsewhere(&[(globex.clone(), run), (acme, run)]).await;
+        assert!(matches!(grown.unwrap()[..], [(of, records)] if of == run && records > 0));
+        assert_eq!(there.kernel().grown_elsewhere(&[(globex, run)]).await.unwrap(), []);
         let (checker, said) = (there.admit(who("carol", "approver")), (Choice::Approve, "seen"));
         let decided = there.kernel().decide(&checker, approval.id, Some(approval.digest), said);
         decided.await.unwrap();

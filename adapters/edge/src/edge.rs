@@ -152,7 +152,7 @@ impl Edge {
     /// Starts an edge, whose streams show what `tap` gives.
     pub(crate) fn new(options: Options, tap: Tap) -> Arc<Self> {
         let tasks = Tasks::default();
-        let hub = Hub::start(tap, &tasks);
+        let hub = Hub::start(tap, options.kernel.clone(), &tasks);
         let tokens = Arc::new(Tokens::new(options.sign_in.seeds.clone()));
         let edge = Arc::new(Self {
             started_at: options.clock.now(),

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use genie_core::ids::RunId;
 use genie_core::journal::{self, Entry, Record};
@@ -21,9 +20,6 @@ mod hub;
 
 pub(crate) use hub::Hub;
 use hub::{News, Subscription};
-
-/// How often to look for records of a run that another process works on.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Reads on in one run: one that its caller may see, or is about to begin.
 pub(crate) struct Follower {
@@ -55,7 +51,7 @@ impl Follower {
             kernel: edge.kernel().clone(),
             tenant: tenant.clone(),
             run,
-            live: edge.hub.follow(run),
+            live: edge.hub.follow(tenant, run),
             seen: 0,
             behind: true,
             backlog: VecDeque::new(),
@@ -105,12 +101,7 @@ impl Follower {
                 self.catch_up().await?;
                 continue;
             }
-            let next = tokio::time::timeout(LOOK_EVERY, self.live.receiver.recv()).await;
-            let Ok(next) = next else {
-                self.behind = !self.kernel.holds(&self.tenant, self.run);
-                continue;
-            };
-            match next {
+            match self.live.receiver.recv().await {
                 Ok(News::Event(Event::Recorded(record))) if record.number <= self.seen => {}
                 Ok(News::Event(Event::Recorded(record))) if record.number == self.seen + 1 => {
                     self.seen = record.number;
@@ -120,6 +111,7 @@ impl Follower {
                 Ok(News::Event(Event::Recorded(_)) | News::Missed) | Err(RecvError::Lagged(_)) => {
                     self.behind = true;
                 }
+                Ok(News::Grown(records)) => self.behind = records > self.seen,
                 Err(RecvError::Closed) => return Ok(None),
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use genie_core::clock::Timestamp;
 use genie_core::ids::RunId;
-use genie_core::runs::{Error, Query, Runs, Summary};
+use genie_core::runs::{Error, Progress, Query, Runs, Summary};
 use genie_core::{Tenant, async_trait};
 
 use crate::journal::LOOKING;
@@ -97,6 +97,17 @@ fn summary(row: SummaryRow) -> Result<Summary, Error> {
     })
 }
 
+/// How far the runs are whose ids follow.
+macro_rules! progress {
+    () => {
+        "SELECT run_id, tenant, (SELECT MAX(number) FROM records r WHERE r.run_id = u.run_id), \
+         ended_at IS NOT NULL FROM runs u WHERE run_id "
+    };
+}
+
+/// Run, tenant, number of its last record, whether it has ended.
+type ProgressRow = (Vec<u8>, String, Option<i64>, bool);
+
 impl StoredRuns {
     fn owner(&self) -> Result<Owner, Error> {
         let (owner, queue) = self.owner.as_ref().ok_or_else(|| failed(LOOKING))?;
@@ -173,6 +184,28 @@ impl Runs for StoredRuns {
         })
         .map_err(failed)?;
         found.map(summary).transpose()
+    }
+
+    async fn progress(&self, runs: &[RunId]) -> Result<Vec<Progress>, Error> {
+        let found: Vec<ProgressRow> = match &self.pools.read {
+            Db::Sqlite(pool) => {
+                let sql = concat!(progress!(), "IN (SELECT unhex(value) FROM json_each($1))");
+                let runs: Vec<String> = runs.iter().map(|run| run.0.simple().to_string()).collect();
+                let runs = serde_json::to_string(&runs).map_err(failed)?;
+                sqlx::query_as(sql).bind(runs).fetch_all(pool).await
+            }
+            Db::Postgres(pool) => {
+                let runs: Vec<&[u8]> = runs.iter().map(|run| &run.0.as_bytes()[..]).collect();
+                sqlx::query_as(concat!(progress!(), "= ANY($1)")).bind(runs).fetch_all(pool).await
+            }
+        }
+        .map_err(failed)?;
+        let progress = found.into_iter().map(|(run_id, tenant, records, has_ended)| {
+            let run_id = rows::run_id(&run_id).map_err(failed)?;
+            let records = records.unwrap_or_default().cast_unsigned();
+            Ok(Progress { run_id, tenant: tenant.into(), records, has_ended })
+        });
+        progress.collect()
     }
 
     async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error> {

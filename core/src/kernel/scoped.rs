@@ -1,5 +1,6 @@
 //! What a tenant has: runs, records, events, approvals and budgets, and never another's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Kernel, Shared};
@@ -12,15 +13,11 @@ use crate::runs::{self, Query, Summary};
 use crate::tenant::Tenant;
 
 impl Shared {
-    /// Whether the run is of the tenant, if it is at work here or parked.
-    fn is_here_of(&self, tenant: &Tenant, run: RunId) -> Option<bool> {
-        let live = self.runs.get(&run).map(|run| run.principal.tenant() == tenant);
-        live.or_else(|| self.parked.get(&run).map(|parked| parked.tenant == *tenant))
-    }
-
     /// Whether the run is of the tenant, at work here, parked or on record.
     pub(super) async fn is_of(&self, tenant: &Tenant, run: RunId) -> Result<bool, runs::Error> {
-        if let Some(is_ours) = self.is_here_of(tenant, run) {
+        let live = self.runs.get(&run).map(|run| run.principal.tenant() == tenant);
+        let here = || self.parked.get(&run).map(|parked| parked.tenant == *tenant);
+        if let Some(is_ours) = live.or_else(here) {
             return Ok(is_ours);
         }
         Ok(self.run_index.get(tenant, run).await?.is_some())
@@ -36,11 +33,26 @@ impl Kernel {
         self.shared.run_index.get(tenant, run).await
     }
 
-    /// Whether this process works on the run or holds it parked, and so sees what happens in it;
-    /// not if it is of another tenant.
-    #[must_use]
-    pub fn holds(&self, tenant: &Tenant, run: RunId) -> bool {
-        self.shared.is_here_of(tenant, run) == Some(true)
+    /// How many records those of the runs have that this process does not work on, and so would not
+    /// see grow: of each that is of the tenant beside it. Nothing if no other process can write.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn grown_elsewhere(
+        &self,
+        runs: &[(Tenant, RunId)],
+    ) -> Result<Vec<(RunId, u64)>, runs::Error> {
+        let shared = &self.shared;
+        let away = runs.iter().filter(|(_, run)| !shared.runs.contains_key(run));
+        let asked: HashSet<(RunId, &str)> =
+            away.map(|(tenant, run)| (*run, tenant.as_str())).collect();
+        if asked.is_empty() || shared.run_index.poll_every().is_none() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<RunId> = asked.iter().map(|(run, _)| *run).collect();
+        let mut progress = shared.run_index.progress(&ids).await?;
+        progress.retain(|run| asked.contains(&(run.run_id, &*run.tenant)));
+        Ok(progress.into_iter().map(|run| (run.run_id, run.records)).collect())
     }
 
     /// The tenant's runs, newest first.

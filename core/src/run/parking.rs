@@ -75,9 +75,9 @@ impl Run {
         // A decision that fell while the run was on its way out has found nobody to tell.
         for id in approvals {
             let tenant = self.principal.tenant();
-            let decided = self.shared.approvals.get(tenant, id).await;
-            if decided.is_ok_and(|found| found.is_some_and(|found| found.status.is_final())) {
-                return self.shared.wake(self.id).await;
+            let found = self.shared.approvals.get(tenant, id).await.ok().flatten();
+            if let Some(decided) = found.filter(|found| found.status.is_final()) {
+                return self.shared.wake(&decided).await;
             }
         }
     }

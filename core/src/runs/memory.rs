@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Error, Query, Runs, Summary};
+use super::{Error, Progress, Query, Runs, Summary};
 use crate::async_trait;
 use crate::clock::Timestamp;
 use crate::ids::RunId;
@@ -104,6 +104,20 @@ impl Runs for MemoryRuns {
     async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error> {
         let found = self.summaries().into_iter().find(|summary| summary.run_id == run);
         Ok(found.filter(|summary| *summary.tenant == *tenant.as_str()))
+    }
+
+    async fn progress(&self, runs: &[RunId]) -> Result<Vec<Progress>, Error> {
+        let mut records: BTreeMap<RunId, u64> = runs.iter().map(|run| (*run, 0)).collect();
+        for record in self.journal.kept() {
+            if let Some(records) = records.get_mut(&record.entry.run_id()) {
+                *records = record.number;
+            }
+        }
+        let asked = self.summaries().into_iter().filter_map(|run| {
+            let (records, has_ended) = (*records.get(&run.run_id)?, run.ended_at.is_some());
+            Some(Progress { run_id: run.run_id, tenant: run.tenant, records, has_ended })
+        });
+        Ok(asked.collect())
     }
 
     async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error> {

@@ -8,7 +8,7 @@ async fn look(kernel: &Kernel, run: RunId) {
     let _ = kernel.records(run).await;
     let _ = kernel.run(run).await;
     let _ = kernel.runs(&Query::default()).await;
-    let _ = kernel.holds(run);
+    let _ = kernel.grown_elsewhere(&[run]).await;
     let _ = kernel.journal();
     let _ = kernel.tap();
 }

@@ -10,7 +10,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::memory::MemoryJournal;
 use genie_core::kernel::Options;
 use genie_core::outcome::Outcome;
-use genie_core::runs::{Error, MemoryRuns, Query, Runs, Summary};
+use genie_core::runs::{Error, MemoryRuns, Progress, Query, Runs, Summary};
 use genie_core::{Agent, Ask, Running, Tenant, async_trait};
 
 use crate::{Answer, Desk, Present, agent, answer, identity, millis, options, question, spec};
@@ -138,6 +138,10 @@ impl Runs for Late {
 
     async fn get(&self, tenant: &Tenant, run: RunId) -> Result<Option<Summary>, Error> {
         self.0.get(tenant, run).await
+    }
+
+    async fn progress(&self, runs: &[RunId]) -> Result<Vec<Progress>, Error> {
+        self.0.progress(runs).await
     }
 
     async fn list(&self, tenant: &Tenant, query: &Query) -> Result<Vec<Summary>, Error> {

@@ -17,7 +17,7 @@ use genie_core::journal::chain::{Hash, Head};
 use genie_core::journal::restore::{self, Row, restore};
 use genie_core::journal::steps::Effect;
 use genie_core::journal::{self, Entry, Journal, Record, Text};
-use genie_core::runs::{self, Query, Runs, Summary};
+use genie_core::runs::{self, Progress, Query, Runs, Summary};
 use genie_core::{Tenant, async_trait, outcome::Outcome};
 use tokio::sync::Notify;
 
@@ -543,6 +543,10 @@ impl Runs for Mount {
         self.alive().await;
         let found = self.disk.kept().runs.get(&run).map(|run| run.summary.clone());
         Ok(found.filter(|summary| *summary.tenant == *tenant.as_str()))
+    }
+
+    async fn progress(&self, _: &[RunId]) -> Result<Vec<Progress>, runs::Error> {
+        Ok(Vec::new())
     }
 
     async fn list(&self, _: &Tenant, _: &Query) -> Result<Vec<Summary>, runs::Error> {

@@ -1,8 +1,12 @@
 //! What the runs port gives: what follows from the records, who may go on with what, cancelling.
 
+use std::sync::Arc;
+
 use genie_core::approval::ApprovalId;
-use genie_core::journal::Entry;
-use genie_core::runs::{Query, Summary};
+use genie_core::ids::RunId;
+use genie_core::journal::memory::MemoryJournal;
+use genie_core::journal::{Entry, Journal};
+use genie_core::runs::{MemoryRuns, Query, Runs, Summary};
 use genie_store::Opened;
 use uuid::Uuid;
 
@@ -101,6 +105,47 @@ async fn runs_are_listed_newest_first_and_only_to_their_tenant(place: &Place) {
     assert!(store.runs.get(&tenant("acme"), run(10)).await.unwrap().is_none());
     assert!(store.runs.get(&tenant("other"), run(10)).await.unwrap().is_some());
     store.close().await.unwrap();
+}
+
+/// Of runs of several tenants, how many records each has and whether it has ended; nothing of one
+/// that never was.
+async fn progress_is_told_of_the_runs_that_there_are(journal: &dyn Journal, runs: &dyn Runs) {
+    let mut scribe = Scribe::after(journal.head());
+    for (number, tenant) in [(1, "acme"), (2, "acme"), (3, "other"), (4, "acme")] {
+        scribe.append(journal, &started(run(number), tenant)).unwrap();
+    }
+    for entry in [waiting(run(1), 8_000), resumed(run(1)), ended(run(3)), ended(run(4))] {
+        scribe.append(journal, &entry).unwrap();
+    }
+    journal.durable(scribe.head.seq).await.unwrap();
+    let check = async |asked: &[u128], expected: &[(u128, &str, u64, bool)]| {
+        let asked: Vec<RunId> = asked.iter().copied().map(run).collect();
+        let mut told = runs.progress(&asked).await.unwrap();
+        told.sort_unstable_by_key(|one| one.run_id);
+        let told: Vec<_> = told
+            .iter()
+            .map(|one| (one.run_id.0.as_u128(), &*one.tenant, one.records, one.has_ended))
+            .collect();
+        assert_eq!(told, expected);
+    };
+    check(&[9, 3, 2, 1], &[(1, "acme", 3, false), (2, "acme", 1, false), (3, "other", 2, true)])
+        .await;
+    check(&[9], &[]).await;
+    check(&[], &[]).await;
+    check(&(4..2_000).collect::<Vec<_>>(), &[(4, "acme", 2, true)]).await;
+}
+
+async fn it_is_told_how_far_runs_are(place: &Place) {
+    let store = place.own().await;
+    progress_is_told_of_the_runs_that_there_are(&*store.journal, &*store.runs).await;
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn it_is_told_how_far_runs_in_memory_are() {
+    let journal = Arc::new(MemoryJournal::keeping(1_000));
+    let runs = MemoryRuns::over(journal.clone());
+    progress_is_told_of_the_runs_that_there_are(&*journal, &runs).await;
 }
 
 async fn what_is_due_is_claimed_once_and_the_longest_due_first(place: &Place) {
@@ -245,6 +290,7 @@ on_each_database!(
     a_group_of_any_size_is_written_whole,
     a_run_stands_as_its_records_say,
     runs_are_listed_newest_first_and_only_to_their_tenant,
+    it_is_told_how_far_runs_are,
     what_is_due_is_claimed_once_and_the_longest_due_first,
     what_cannot_go_on_is_let_go_of_until_later_or_until_it_is_cancelled,
     a_restart_takes_up_what_was_at_work,

@@ -109,7 +109,16 @@ const ACROSS: [(&str, &[&str], &str); 10] = [
     ("Paces", &["missed", "outage", "take"], "requests are counted by names, and nothing is kept"),
     (
         "Runs",
-        &["claim", "claim_run", "next_due", "parked", "poll_every", "release", "to_cancel"],
+        &[
+            "claim",
+            "claim_run",
+            "next_due",
+            "parked",
+            "poll_every",
+            "progress",
+            "release",
+            "to_cancel",
+        ],
         "a process works on the runs of all tenants",
     ),
 ];

@@ -59,7 +59,10 @@ fn a_receipt_holds_for_whoever_has_the_key_and_nothing_else() {
     // Elsewhere: another machine, which has no database.
     let key = desk.key();
     let keys = desk.files.write("keys", format!("# ours\n{key}\n"));
-    for given in [key.as_str(), &keys] {
+    // That of the chain, or what lies beside the secret one and is the installation's.
+    let list = std::fs::read_to_string(desk.data.join("checkpoint.pub")).unwrap();
+    let copied = desk.files.write("copied", &list);
+    for given in [key.as_str(), &keys, list.trim(), &copied] {
         let checked = genie(&["audit", "check-receipt", &receipt, "--key", given]);
         assert_eq!(checked.code, 0, "{}", checked.stderr);
         assert!(checked.stdout.contains(&format!("the receipt holds: run {run} completed at")));
@@ -71,10 +74,13 @@ fn a_receipt_holds_for_whoever_has_the_key_and_nothing_else() {
     assert_eq!(checked["records"], records);
 
     // Any other key, and any other text, is refused.
-    let other = Desk::new().key();
-    let refused = genie(&["audit", "check-receipt", &receipt, "--key", &other]);
-    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
-    assert!(refused.complaint().contains("no trusted key has signed it"), "{}", refused.stderr);
+    let other = Desk::new();
+    let (others, list) = (other.key(), other.data.join("checkpoint.pub"));
+    for other in [&*others, list.to_str().unwrap()] {
+        let refused = genie(&["audit", "check-receipt", &receipt, "--key", other]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+        assert!(refused.complaint().contains("no trusted key has signed it"), "{}", refused.stderr);
+    }
     let forged = desk.files.write("forged", text.replacen("extra e", "extra f", 1));
     let refused = genie(&["audit", "check-receipt", &forged, "--key", &key, "--json"]);
     assert_eq!((refused.code, &refused.json()["holds"]), (1, &false.into()));
@@ -144,6 +150,10 @@ fn after_a_rotation_old_and_new_keys_hold_and_the_old_one_signs_no_more() {
     // The installation trusts all that were its own.
     desk.good(&["audit", "verify"]);
     desk.good(&["audit", "verify", "--checkpoint", &both]);
+    let list = desk.data.join("checkpoint.pub");
+    let list = list.to_str().unwrap();
+    desk.good(&["audit", "verify", "--checkpoint", &both, "--key", list]);
+    desk.good(&["audit", "consistency", &both, "--key", list]);
     desk.good(&["audit", "check-receipt", &receipt]);
     assert_eq!(
         std::fs::read_to_string(desk.data.join("checkpoint.key")).unwrap().lines().count(),

@@ -31,14 +31,20 @@ pub(super) fn file(config: &Config) -> anyhow::Result<KeyFile> {
 
 /// The keys to trust: those that are given, or else the installation's own.
 pub(super) struct Trusted {
+    /// Each signs every log of its installation, under the name of that log.
     pub(super) installation: Vec<VerifierKey>,
+    /// Those of one log.
     pub(super) given: Vec<VerifierKey>,
 }
 
 impl Trusted {
     pub(super) fn of(key: Option<&str>, config: &Config) -> anyhow::Result<Self> {
         match key {
-            Some(key) => Ok(Self { installation: Vec::new(), given: keys::given(key)? }),
+            Some(key) => {
+                let given = keys::given(key)?;
+                // Which of the two a key is, its name does not say.
+                Ok(Self { installation: given.clone(), given })
+            }
             None => Ok(Self { installation: file(config)?.trusted()?, given: Vec::new() }),
         }
     }

@@ -15,6 +15,10 @@ use crate::storage::Storage;
 /// Runs that are asked for one after the other.
 const LONE: u32 = 200;
 
+/// A small append, and one of what a lone run records, sealed.
+const SMALL_BYTES: usize = 4_096;
+const RUN_BYTES: usize = 35 << 10;
+
 /// The names of one store's figures.
 struct Names {
     rate: &'static str,
@@ -44,8 +48,12 @@ pub(super) async fn side_by_side(
     storage: &Storage,
 ) -> anyhow::Result<Vec<Figure>> {
     let directory = tempdir()?;
-    let fsync = fsync_ms(&directory.0)?;
-    let mut figures = vec![Figure::new("one fsync of a small append, p50", fsync, "ms")];
+    let fsync = fsync_ms(&directory.0, SMALL_BYTES)?;
+    let of_run = fsync_ms(&directory.0, RUN_BYTES)?;
+    let mut figures = vec![
+        Figure::new("one fsync of a small append, p50", fsync, "ms"),
+        Figure::new("one fsync of an append like a run, p50", of_run, "ms"),
+    ];
     let memory = one(effort, agents, Storage::Memory, MEMORY).await?;
     let lone = memory[2].value;
     figures.extend(memory);
@@ -109,13 +117,14 @@ impl Drop for Directory {
     }
 }
 
-/// How long this disk takes to make a small append durable.
-fn fsync_ms(directory: &Path) -> std::io::Result<f64> {
+/// How long this disk takes to make an append of so many bytes durable.
+fn fsync_ms(directory: &Path, bytes: usize) -> std::io::Result<f64> {
     let mut file = std::fs::File::create(directory.join("fsync"))?;
+    let content = vec![7; bytes];
     let mut took = Vec::new();
     for _ in 0..200 {
         let started = Instant::now();
-        file.write_all(&[7; 4_096])?;
+        file.write_all(&content)?;
         file.sync_data()?;
         took.push(started.elapsed());
     }

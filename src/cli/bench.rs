@@ -144,13 +144,25 @@ fn shown(value: f64) -> String {
     if value.abs() < 100.0 {
         return format!("{value:.2}");
     }
-    let digits = format!("{value:.0}");
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    let digits = format!("{:.0}", value.abs());
+    let mut grouped = if value < 0.0 { "-" } else { "" }.to_owned();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) && digit != '-' {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
     }
     grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_figure_is_grouped_by_thousands_whatever_its_sign() {
+        let figures = [0.0, 99.994, -3.5, 100.4, -140.0, 1_234.0, -123_456.7, 1e6];
+        let expected = ["0.00", "99.99", "-3.50", "100", "-140", "1,234", "-123,457", "1,000,000"];
+        assert_eq!(figures.map(shown), expected);
+    }
 }

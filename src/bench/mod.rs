@@ -82,6 +82,9 @@ pub(crate) struct Effort {
     pub(crate) soak_runs: u64,
 }
 
+/// The scenario whose memory is small for each of many.
+pub(crate) const WAITING: &str = "waiting";
+
 /// The scenarios by name, in the order in which they are shown.
 pub(crate) const SCENARIOS: &[&str] = &[
     "bus",
@@ -93,7 +96,7 @@ pub(crate) const SCENARIOS: &[&str] = &[
     "soak",
     "durable",
     "recovery",
-    "waiting",
+    WAITING,
     "conversation",
     "audit",
     "http",
@@ -119,7 +122,7 @@ pub(crate) async fn measure(
         "soak" => finance::soak(effort, agents).await,
         "durable" => durable::side_by_side(effort, agents, storage).await,
         "recovery" => recovery::unfinished().await,
-        "waiting" => recovery::parked().await,
+        WAITING => recovery::parked().await,
         "conversation" => recovery::conversation().await,
         "audit" => audit::proofs(agents).await,
         "http" => http::measure(effort).await,

@@ -8,7 +8,7 @@ use genie_core::Agent;
 use serde_json::Value;
 
 use super::complaint::Complaint;
-use crate::bench::{Effort, Figure, SCENARIOS, measure};
+use crate::bench::{Effort, Figure, SCENARIOS, WAITING, measure};
 use crate::config::Config;
 use crate::storage::Storage;
 
@@ -95,6 +95,10 @@ fn measure_apart(name: &str, args: &Args, config: &Config) -> anyhow::Result<Str
     if let Storage::Database(url) = &config.storage {
         // Not as an argument, which everyone on the machine can read.
         command.env("GENIE_DATABASE", url);
+    }
+    if name == WAITING {
+        // What is freed is given back at once, so that what is resident is what is held.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
     }
     let output = command
         .args(["bench", name, "--here"])

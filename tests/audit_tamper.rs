@@ -9,7 +9,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
 
 use crate::program::{Ended, Files, genie_in};
+use crate::rows;
 use crate::unsealed::unseal;
+
+mod together;
 
 /// A data directory with three runs, each of which was signed at its end, kept in the clear as it
 /// was before there was sealing: so that whoever tampers can do all that there is to do.
@@ -53,8 +56,17 @@ impl Copy {
         genie_in(&self.data, arguments)
     }
 
-    /// Does something with the database, behind the program's back.
+    /// Does something with the database, behind the program's back, with a row for each record.
     fn with<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
+        self.connected(async |connection| {
+            rows::apart(connection).await;
+            let done = work(connection).await;
+            rows::together(connection).await;
+            done
+        })
+    }
+
+    fn connected<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let options = SqliteConnectOptions::new().filename(self.data.join("genie.db"));
@@ -67,10 +79,8 @@ impl Copy {
 
     fn edit(&self, sql: &str) {
         self.with(async |connection| {
-            for statement in sql.split(';').filter(|statement| !statement.trim().is_empty()) {
-                let statement = sqlx::AssertSqlSafe(statement.to_owned());
-                sqlx::query(statement).execute(&mut *connection).await.unwrap();
-            }
+            let sql = sqlx::AssertSqlSafe(sql.to_owned());
+            sqlx::raw_sql(sql).execute(connection).await.unwrap();
         });
     }
 

@@ -37,7 +37,7 @@ fn tables_come_are_shown_and_go_when_one_says_so() {
     assert!(kept.complaint().contains("are sealed or erased"), "{}", kept.stderr);
     assert_eq!(genie(&["audit", "verify"]).code, 0, "nothing is taken back yet");
 
-    let gone = genie(&["db", "revert", "10", "--yes"]);
+    let gone = genie(&["db", "revert", "11", "--yes"]);
     assert_eq!(gone.code, 0, "{}", gone.stderr);
     assert!(gone.stdout.contains("taken back in"), "{}", gone.stdout);
     assert!(gone.stdout.contains("0001 journal"), "{}", gone.stdout);
@@ -67,8 +67,7 @@ fn stats_say_what_a_run_and_each_kind_of_record_costs() {
     assert_eq!((count("run_started"), count("outcome"), count("run_end")), (2, 2, 2));
     assert_eq!(count("message"), count("verdict"));
     assert!(stats["bytes_per_run"].as_u64().unwrap() > 10_000, "{stats:#}");
-    let table =
-        stats["tables"].as_array().unwrap().iter().find(|table| table["table"] == "records");
+    let table = stats["tables"].as_array().unwrap().iter().find(|table| table["table"] == "packs");
     assert!(table.unwrap()["bytes"].as_u64().unwrap() > 20_000, "{stats:#}");
     let text = genie_in(&data, &["db", "stats"]).stdout;
     assert!(text.starts_with("runs: 2\nbytes per run: "), "{text}");

@@ -25,6 +25,7 @@ mod postgres;
 mod readme;
 mod replay;
 mod rights;
+mod rows;
 mod run;
 mod sealing;
 mod tidy;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::program::{Ended, Files, command_in};
+use crate::rows;
 
 /// A schema of its own, and a directory with the key.
 pub(crate) struct Desk {
@@ -141,16 +142,17 @@ fn tampering_on_a_server_is_found_where_it_is() {
     let end = desk.verified()["records"].as_u64().unwrap();
     let edited = "UPDATE records SET sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1) \
                   WHERE seq = 20";
-    desk.check("records", edited, "edited", Some(20));
+    desk.check("packs", &rows::there(edited), "edited", Some(20));
     let rehashed = "UPDATE records SET hash = decode(repeat('00', 32), 'hex') WHERE seq = 20";
-    desk.check("records", rehashed, "rehashed", Some(20));
-    desk.check("records", "DELETE FROM records WHERE seq = 20", "deleted", Some(20));
+    desk.check("packs", &rows::there(rehashed), "rehashed", Some(20));
+    let deleted = "DELETE FROM records WHERE seq = 20";
+    desk.check("packs", &rows::there(deleted), "deleted", Some(20));
     let cut = format!("DELETE FROM records WHERE seq = {end}");
-    desk.check("records", &cut, "truncated", Some(end));
+    desk.check("packs", &rows::there(&cut), "truncated", Some(end));
     let swap = "UPDATE records SET seq = -1 WHERE seq = 20; \
                 UPDATE records SET seq = 20 WHERE seq = 21; \
                 UPDATE records SET seq = 21 WHERE seq = -1";
-    desk.check("records", swap, "reordered", Some(20));
+    desk.check("packs", &rows::there(swap), "reordered", Some(20));
     let forged = "UPDATE checkpoints SET note = replace(note, 'genie-', 'Genie-')";
     desk.check("checkpoints", forged, "unsigned", None);
     desk.check("runs", "UPDATE runs SET subject = 'mallory'", "unfounded", None);

@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
 
 use crate::program::{Ended, Files, genie_in};
+use crate::rows;
 use crate::unsealed::unseal;
 
 /// A data directory and what is done over it.
@@ -130,10 +131,11 @@ fn a_verdict_that_was_forged_with_sound_hashes_does_not_come_out() {
         let file = desk.files.path("data").join("genie.db");
         let options = SqliteConnectOptions::new().filename(file);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        let rows = sqlx::query("SELECT seq, body FROM records ORDER BY seq");
-        let rows = rows.fetch_all(&mut connection).await.unwrap();
+        rows::apart(&mut connection).await;
+        let found = sqlx::query("SELECT seq, body FROM records ORDER BY seq");
+        let found = found.fetch_all(&mut connection).await.unwrap();
         let mut prev = Hash::ZERO;
-        for row in rows {
+        for row in found {
             let (seq, body): (i64, String) = (row.get(0), row.get(1));
             let body = body.replace("\"decision\":\"deny\"", "\"decision\":\"allow\"");
             prev = seal(seq.cast_unsigned(), prev, Hash::of(body.as_bytes()));
@@ -141,6 +143,7 @@ fn a_verdict_that_was_forged_with_sound_hashes_does_not_come_out() {
             let query = sqlx::query(sql).bind(body).bind(&prev.0[..]).bind(seq);
             query.execute(&mut connection).await.unwrap();
         }
+        rows::together(&mut connection).await;
         let sql = "UPDATE chains SET head_hash = $1";
         sqlx::query(sql).bind(&prev.0[..]).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();

@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::program::{Ended, Files, command_in, genie, genie_in};
+use crate::rows;
 
 /// A desk with a data directory.
 struct Desk {
@@ -69,7 +70,9 @@ impl Desk {
             let options = SqliteConnectOptions::new().filename(self.data.join("genie.db"));
             let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
             let sql = AssertSqlSafe(sql.to_owned());
+            rows::apart(&mut connection).await;
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            rows::together(&mut connection).await;
             connection.close().await.unwrap();
         });
     }

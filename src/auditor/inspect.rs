@@ -19,7 +19,7 @@ use super::claims::Claims;
 use super::contents;
 use super::keys;
 use super::log;
-use super::records::{Bad, Item, Range, Reader};
+use super::records::{Bad, Item, OTHER_BEFORE, Range, Reader};
 
 /// Most checkpoints of a chain that are compared, the latest ones.
 const CHECKPOINTS_MAX: u64 = 100_000;
@@ -278,6 +278,10 @@ impl Inspection<'_> {
         {
             return Err(blame(self.store, chain, prev, first).await?.into());
         }
+        if let Some((_, first)) = range.first.as_ref().filter(|(_, first)| first.prev_hash != prev)
+        {
+            return Err(Fault::at(chain, first.seq, Deed::Unfounded, OTHER_BEFORE).into());
+        }
         for item in range.items {
             self.item(at, item).await?;
         }
@@ -291,6 +295,7 @@ impl Inspection<'_> {
                 let deed = if follows { Deed::Unfounded } else { Deed::Edited };
                 Fault::at(chain, seq, deed, problem)
             }
+            Bad::Twice => Fault::at(chain, seq, Deed::Inserted, "is there twice"),
             Bad::Missing(Some(next)) => {
                 let rest = if next - 1 == seq { "" } else { &format!(" and up to {}", next - 1) };
                 let problem = format!("is missing{rest}: record {next} comes next");

@@ -30,9 +30,11 @@ pub(super) struct Item {
 pub(super) enum Bad {
     /// It is not there; the next one that is has this number, if one is.
     Missing(Option<u64>),
+    /// There are two of this number.
+    Twice,
     /// Its content does not give its hash, or it does not follow the record before it.
     Seal(Box<RawRecord>),
-    /// Its hash is as it was written, and its content cannot be had.
+    /// Its content cannot be had.
     Content(String),
     /// A column beside the record, or its text, is not what was written.
     Row(String),
@@ -123,9 +125,19 @@ async fn range(
     let mut range = Range { after, first: None, items: Vec::with_capacity(found.len()), bad: None };
     let mut prev = None;
     let mut next = after + 1;
+    // What stands for a row of many is known by the last of them.
+    let (broken, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|row| row.hash.is_none());
+    let lost = |next| broken.iter().find(|row| row.seq >= next).map(|row| Bad::of(&row.body));
+    let same = |pair: &&[RawRecord]| matches!(pair, [one, next] if one.seq == next.seq);
+    let twice = found.windows(2).find(same).and_then(|pair| Some(pair.first()?.seq));
     for record in found {
-        if record.seq != next {
-            range.bad = Some((next, Bad::Missing(Some(record.seq))));
+        if twice == Some(record.seq) {
+            range.bad = Some((record.seq, Bad::Twice));
+            return Ok(range);
+        }
+        if record.seq > next {
+            let missing = || Bad::Missing(Some(record.seq));
+            range.bad = Some((next, lost(next).unwrap_or_else(missing)));
             return Ok(range);
         }
         let body = record.body_sha256.unwrap_or(Hash::ZERO);
@@ -136,7 +148,7 @@ async fn range(
             range.bad = Some((next, Bad::Seal(Box::new(record))));
             return Ok(range);
         };
-        match read(&record) {
+        match read(&record, prev) {
             Ok(facts) => {
                 let (seq, number, holder) = (record.seq, record.number, record.holder.clone());
                 let erased = matches!(record.body, Kept::Erased { .. });
@@ -157,19 +169,44 @@ async fn range(
         prev = Some(hash);
         next += 1;
     }
-    if next <= until {
+    if next <= until
+        && let Some(bad) = lost(next)
+    {
+        range.bad = Some((next, bad));
+    } else if next <= until {
         let there = store.raw(chain, until, until.saturating_add(RANGE)).await?;
         let there = there.first().map(|record| record.seq);
         range.bad = Some((next, Bad::Missing(there)));
+    } else if let Some(row) = broken.iter().find(|row| row.seq > after && row.seq <= until)
+        && let Kept::Broken(problem) = &row.body
+    {
+        // All records are there without it.
+        range.bad = Some((row.seq, Bad::Row(problem.clone())));
     }
     Ok(range)
 }
 
-fn read(record: &RawRecord) -> Result<Facts, Bad> {
+impl Bad {
+    /// That the text of a record cannot be had.
+    fn of(body: &Kept) -> Self {
+        match body {
+            Kept::Broken(problem) => Self::Content(problem.clone()),
+            Kept::Text(_) | Kept::Erased { .. } => Self::Content("cannot be read".to_owned()),
+        }
+    }
+}
+
+/// That the hash of the record before is not the one beside this one.
+pub(super) const OTHER_BEFORE: &str = "has another hash beside it than the record before it has";
+
+fn read(record: &RawRecord, prev: Option<Hash>) -> Result<Facts, Bad> {
+    if prev.is_some_and(|prev| prev != record.prev_hash) {
+        return Err(Bad::Row(OTHER_BEFORE.to_owned()));
+    }
     let facts = match &record.body {
         Kept::Text(text) => Facts::of(text).map_err(Bad::Row)?,
         Kept::Erased { run_id, kind, .. } => Facts::erased(*run_id, kind).map_err(Bad::Row)?,
-        Kept::Broken(problem) => return Err(Bad::Content(problem.clone())),
+        Kept::Broken(_) => return Err(Bad::of(&record.body)),
     };
     let RunId(run) = facts.run_id;
     if run.as_bytes()[..] != record.run_id {

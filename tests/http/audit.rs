@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::serving::{Place, Request, Serving, call, question};
 use crate::program::genie_in;
+use crate::rows;
 
 /// How long a test waits before it says that something did not come.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,7 +43,9 @@ pub(super) fn change(database: &std::path::Path, statement: &'static str) {
     runtime.block_on(async {
         let options = SqliteConnectOptions::new().filename(database);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        rows::apart(&mut connection).await;
         let done = sqlx::query(statement).execute(&mut connection).await.unwrap();
+        rows::together(&mut connection).await;
         assert_eq!(done.rows_affected(), 1);
         connection.close().await.unwrap();
     });

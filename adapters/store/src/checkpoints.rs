@@ -8,6 +8,7 @@ use genie_core::ids::RunId;
 use genie_core::journal::chain::{Hash, Head};
 use genie_core::journal::restore::Row;
 
+use crate::pack::{self, Index, Packed};
 use crate::pool::{Pools, on};
 use crate::rows;
 use crate::sealing::{self, Sealing};
@@ -58,6 +59,24 @@ pub struct Checkpoint {
     pub at: Timestamp,
 }
 
+/// The rows with the records of a chain behind the first number, up to the second. Those of one
+/// transaction overlap: all of the last one that has any are read.
+macro_rules! range {
+    ($self:expr, $columns:expr, ($chain:expr, $after:expr, $until:expr)) => {{
+        let sql = concat!(
+            "SELECT ",
+            $columns,
+            " FROM packs WHERE chain = $1 AND seq > $2 AND seq <= COALESCE((SELECT \
+             CASE WHEN until > $3 THEN until ELSE $3 END \
+             FROM packs WHERE chain = $1 AND seq >= $3 ORDER BY seq LIMIT 1), $3) ORDER BY seq"
+        );
+        on!(&$self.pools.read, pool => {
+            let query = sqlx::query_as(sql).bind($chain).bind(rows::number($after));
+            query.bind(rows::number($until)).fetch_all(pool).await
+        })?
+    }};
+}
+
 /// The audit part of a store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
@@ -86,37 +105,74 @@ impl Checkpoints {
 
     /// The hashes of up to `limit` records of a chain after number `after`, in order.
     pub async fn hashes(&self, chain: i64, after: u64, limit: u64) -> Result<Vec<Hash>, Error> {
-        let sql = "SELECT hash FROM records WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-        let found: Vec<(Vec<u8>,)> = on!(&self.pools.read, pool => {
-            let query = sqlx::query_as(sql).bind(chain).bind(rows::number(after));
-            query.bind(rows::number(limit)).fetch_all(pool).await
-        })?;
-        Ok(found.iter().map(|(hash,)| rows::hash(hash)).collect::<Result<_, _>>()?)
+        let until = after.saturating_add(limit);
+        let found: Vec<Index> = range!(self, pack::index!(), (chain, after, until));
+        let mut hashes = Vec::new();
+        for row in &found {
+            // What cannot be read is missing.
+            let parts = row.parts().unwrap_or_default();
+            hashes.extend(parts.iter().map(|part| (part.seq, part.hash)));
+        }
+        hashes.retain(|(seq, _)| *seq > after && *seq <= until);
+        hashes.sort_unstable_by_key(|(seq, _)| *seq);
+        Ok(hashes.into_iter().map(|(_, hash)| hash).collect())
+    }
+
+    /// The rows that hold the records of a chain after number `after`, up to number `until`, and
+    /// some more of the same transactions.
+    pub(crate) async fn packs(
+        &self,
+        chain: i64,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Packed>, sqlx::Error> {
+        Ok(range!(self, pack::packed!(), (chain, after, until)))
     }
 
     /// Up to `limit` records of a chain after number `after`, in order, exactly as they are kept:
     /// nothing is checked, and a gap stays one. `prev_hash` is that of the row before, zeros if the
     /// record before is not there.
     pub async fn rows(&self, chain: i64, after: u64, limit: u64) -> Result<Vec<Row>, Error> {
-        let sql = concat!(
-            "SELECT ",
-            rows::found!(),
-            " FROM records r WHERE r.chain = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3"
-        );
-        let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
-            let query = sqlx::query_as(sql).bind(chain).bind(rows::number(after));
-            query.bind(rows::number(limit)).fetch_all(pool).await
-        })?;
-        Ok(rows::opened(&self.sealing, found).await?)
+        // The hash of the record before is read with that record.
+        let first = after.saturating_sub(1);
+        let mut until = after.saturating_add(limit);
+        let mut rows = loop {
+            let found = self.packs(chain, first, until).await?;
+            let rows = rows::opened(&self.sealing, &found, |seq| seq > first && seq <= until);
+            let rows = rows.await?;
+            if rows.iter().any(|row| row.seq > after) {
+                break rows;
+            }
+            // Behind a gap there may be more.
+            let sql = "SELECT MIN(seq) FROM packs WHERE chain = $1 AND seq > $2";
+            let (next,): (Option<i64>,) = on!(&self.pools.read, pool => {
+                sqlx::query_as(sql).bind(chain).bind(rows::number(until)).fetch_one(pool).await
+            })?;
+            let Some(next) = next else { return Ok(Vec::new()) };
+            until = next.cast_unsigned();
+        };
+        rows.sort_by_key(|row| row.seq);
+        rows::link(&mut rows, |_| Hash::ZERO);
+        rows.retain(|row| row.seq > after);
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(rows)
     }
 
     /// Where the records of a run are: chain and number, in the order of the run.
     pub async fn places(&self, run: RunId) -> Result<Vec<(i64, u64)>, Error> {
-        let sql = "SELECT chain, seq FROM records WHERE run_id = $1 ORDER BY number";
-        let found: Vec<(i64, i64)> = on!(&self.pools.read, pool => {
+        let sql =
+            concat!("SELECT ", pack::index!(), " FROM packs WHERE run_id = $1 ORDER BY number");
+        let found: Vec<Index> = on!(&self.pools.read, pool => {
             sqlx::query_as(sql).bind(&run.0.as_bytes()[..]).fetch_all(pool).await
         })?;
-        Ok(found.into_iter().map(|(chain, seq)| (chain, seq.cast_unsigned())).collect())
+        let mut places = Vec::new();
+        for row in &found {
+            match row.parts() {
+                Ok(parts) => places.extend(parts.iter().map(|part| (row.chain, part.seq))),
+                Err(_) => places.push((row.chain, row.seq.cast_unsigned())),
+            }
+        }
+        Ok(places)
     }
 
     /// Keeps tiles; a fuller one takes the place of the one before.

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use genie_core::Tenant;
 use genie_core::ids::RunId;
-use genie_core::journal::chain::Hash;
 use genie_core::journal::restore;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 use uuid::Uuid;
 
 use crate::open::Opened;
+use crate::pack::{self, Packed};
 use crate::pool::{Db, Pools};
 use crate::rows;
 use crate::sealing::{NOW_POSTGRES, NOW_SQLITE};
 
-/// Records in the clear that are emptied by one statement.
-const PAGE: i64 = 512;
+/// Rows of records that are read at once: a few megabytes.
+const PAGE: i64 = 64;
 /// Most unfinished runs that a refusal names.
 const NAMED_MAX: i64 = 5;
 /// How often, and how long after each other, the log of a SQLite file is asked to be emptied while
@@ -77,15 +77,15 @@ pub enum EraseError {
     Database(#[from] sqlx::Error),
 }
 
-/// Which clear texts of a subject's records go: those that are not structure. The cheap test spares
-/// reading most of the others.
-const CLEAR: &str = "SELECT r.chain, r.seq, r.body FROM records r \
-                     JOIN runs u ON u.run_id = r.run_id \
-                     WHERE u.tenant = $1 AND u.subject = $2 AND r.key_id IS NULL \
-                     AND r.body NOT LIKE '{\"type\":\"run_%' AND (r.chain, r.seq) > ($3, $4) \
-                     ORDER BY r.chain, r.seq LIMIT $5";
-const EMPTY: &str = "UPDATE records SET body = '', key_id = $1, body_sha256 = $2, kind = $3 \
-                     WHERE chain = $4 AND seq = $5";
+/// The records of a subject.
+const PACKS: &str = concat!(
+    "SELECT ",
+    pack::packed!(),
+    " FROM packs WHERE run_id IN (SELECT run_id FROM runs WHERE tenant = $1 AND subject = $2) \
+     AND (chain, seq) > ($3, $4) ORDER BY chain, seq LIMIT $5"
+);
+const EMPTY: &str = "UPDATE packs SET key_id = $1, sealed = $2, meta = $3, hashes = $4, \
+                     data = $5 WHERE chain = $6 AND seq = $7";
 const LIVE: &str = "SELECT id FROM subject_keys \
                     WHERE tenant = $1 AND subject = $2 AND wrapped IS NOT NULL";
 const UNFINISHED: &str = "SELECT run_id, COUNT(*) OVER () FROM runs \
@@ -280,7 +280,7 @@ impl Erasing<'_> {
 
     async fn count_sealed(&mut self) -> Result<(), sqlx::Error> {
         let Some(key) = self.key else { return Ok(()) };
-        let sql = "SELECT COUNT(*) FROM records WHERE key_id = $1";
+        let sql = "SELECT CAST(COALESCE(SUM(sealed), 0) AS BIGINT) FROM packs WHERE key_id = $1";
         let (count,): (i64,) = within!(&mut self.tx, connection => {
             sqlx::query_as(sql).bind(key).fetch_one(connection).await
         })?;
@@ -311,20 +311,22 @@ impl Erasing<'_> {
         let (tenant, subject) = (self.tenant, self.subject);
         let (mut chain, mut seq) = (0, 0);
         loop {
-            let page: Vec<(i64, i64, String)> = within!(&mut self.tx, connection => {
-                let query = sqlx::query_as(CLEAR).bind(tenant).bind(subject);
+            let page: Vec<Packed> = within!(&mut self.tx, connection => {
+                let query = sqlx::query_as(PACKS).bind(tenant).bind(subject);
                 query.bind(chain).bind(seq).bind(PAGE).fetch_all(connection).await
             })?;
             let Some(last) = page.last() else { return Ok(()) };
-            (chain, seq) = (last.0, last.1);
-            for (chain, seq, body) in page {
-                let Some(kind) = personal(&body) else { continue };
-                let (key, hash) = (self.mark().await?, Hash::of(body.as_bytes()));
+            (chain, seq) = (last.index.chain, last.index.seq);
+            for row in page {
+                let Some((pack, emptied)) = row.emptied(personal) else { continue };
+                let key = self.mark().await?;
+                let (sealed, place) = (rows::number(pack.sealed), (row.index.chain, row.index.seq));
                 within!(&mut self.tx, connection => {
-                    let query = sqlx::query(EMPTY).bind(key).bind(&hash.0[..]).bind(kind);
-                    query.bind(chain).bind(seq).execute(connection).await.map(drop)
+                    let query = sqlx::query(EMPTY).bind(key).bind(sealed).bind(&pack.meta);
+                    let query = query.bind(&pack.hashes[..]).bind(&pack.data[..]);
+                    query.bind(place.0).bind(place.1).execute(connection).await.map(drop)
                 })?;
-                self.erased.records += 1;
+                self.erased.records += emptied;
             }
         }
     }
@@ -373,8 +375,8 @@ impl Erasing<'_> {
 
 /// The type of an entry that is not structure. What is no entry at all is nobody's evidence and
 /// goes, too.
-fn personal(body: &str) -> Option<String> {
-    match restore::entry_of(body) {
+fn personal(text: &[u8]) -> Option<String> {
+    match restore::entry_of(str::from_utf8(text).unwrap_or_default()) {
         Ok(entry) if entry.is_structure() => None,
         Ok(entry) => Some(entry.kind().to_owned()),
         Err(_) => Some("unknown".to_owned()),

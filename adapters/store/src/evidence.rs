@@ -3,15 +3,15 @@
 
 use genie_core::journal::chain::Hash;
 use genie_core::journal::restore::Kept;
-use sqlx::Row as _;
 
 use crate::checkpoints::{Checkpoints, Error};
+use crate::pack::{Broken, Packed, Part};
 use crate::pool::on;
 use crate::rows;
 use crate::sealing::cipher::Place;
-use crate::sealing::{self, Beside, Columns, Content};
+use crate::sealing::{self, Columns, Content};
 
-/// A record as its row has it.
+/// A record as its row has it; one stands for all of a row that is not as it was written.
 #[derive(Debug, Clone)]
 pub struct RawRecord {
     /// Position in the chain.
@@ -20,10 +20,12 @@ pub struct RawRecord {
     pub number: u64,
     /// The run; 16 bytes.
     pub run_id: Vec<u8>,
-    /// The hash; `None` if the column has not 32 bytes.
+    /// The hash of the record before, as it stands beside this one.
+    pub prev_hash: Hash,
+    /// The hash; `None` if its row is not as it was written.
     pub hash: Option<Hash>,
-    /// SHA-256 of the text of the entry: of the text if it is there, or else as it stands beside
-    /// the record; `None` if it does not.
+    /// SHA-256 of the text of the entry: of the text if it is in the clear, or else as it stands
+    /// beside the record; `None` if its row is not as it was written.
     pub body_sha256: Option<Hash>,
     /// The text of the entry.
     pub body: Kept,
@@ -116,40 +118,26 @@ fn run((run_id, tenant, subject, agent, status, started_at, ended_at): RunRow) -
 impl Checkpoints {
     /// The records of a chain after number `after`, up to number `until`, in order.
     pub async fn raw(&self, chain: i64, after: u64, until: u64) -> Result<Vec<RawRecord>, Error> {
-        let sql = "SELECT seq, number, run_id, hash, body, kind, body_sha256, sealed, key_id \
-                   FROM records WHERE chain = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
-        let found: Vec<Found> = on!(&self.pools.read, pool => {
-            let query = sqlx::query(sql).bind(chain).bind(rows::number(after));
-            let found = query.bind(rows::number(until)).fetch_all(pool).await?;
-            let mut records = Vec::with_capacity(found.len());
-            for row in found {
-                let bytes = |at: usize| -> Result<Vec<u8>, sqlx::Error> {
-                    Ok(row.try_get_unchecked::<&[u8], _>(at)?.to_vec())
-                };
-                let optional = |at: usize| -> Result<Option<Vec<u8>>, sqlx::Error> {
-                    Ok(row.try_get_unchecked::<Option<&[u8]>, _>(at)?.map(<[u8]>::to_vec))
-                };
-                records.push(Found {
-                    seq: row.try_get(0)?,
-                    number: row.try_get(1)?,
-                    run_id: bytes(2)?,
-                    hash: bytes(3)?,
-                    body: bytes(4)?,
-                    kind: row.try_get(5)?,
-                    body_sha256: optional(6)?,
-                    sealed: optional(7)?,
-                    key_id: row.try_get(8)?,
-                });
+        let found = self.packs(chain, after, until).await?;
+        let keys = self.sealing.find(found.iter().map(|pack| pack.key_id)).await?;
+        let mut records = Vec::new();
+        for pack in &found {
+            match pack.parts() {
+                Ok(parts) => {
+                    let wanted = |seq| seq > after && seq <= until;
+                    let parts = parts.into_iter().filter(|(part, _)| wanted(part.seq));
+                    records.extend(parts.map(|(part, text)| record(&keys, pack, &part, text)));
+                }
+                Err(problem) => records.push(broken(pack, problem)),
             }
-            Ok::<_, sqlx::Error>(records)
-        })?;
-        let keys = self.sealing.find(found.iter().map(|found| found.key_id)).await?;
-        Ok(found.into_iter().map(|found| found.record(chain, &keys)).collect())
+        }
+        records.sort_by_key(|record| record.seq);
+        Ok(records)
     }
 
     /// The number of the last record of a chain; 0 without any.
     pub async fn last(&self, chain: i64) -> Result<u64, Error> {
-        let sql = "SELECT COALESCE(MAX(seq), 0) FROM records WHERE chain = $1";
+        let sql = "SELECT COALESCE(MAX(seq), 0) FROM packs WHERE chain = $1";
         let (last,): (i64,) = on!(&self.pools.read, pool => {
             sqlx::query_as(sql).bind(chain).fetch_one(pool).await
         })?;
@@ -311,44 +299,29 @@ impl From<Content> for RawContent {
 /// The columns of content: in the clear, sealed, its key.
 type ContentRow = (Vec<u8>, Option<Vec<u8>>, Option<i64>);
 
-/// The columns of a record.
-struct Found {
-    seq: i64,
-    number: i64,
-    run_id: Vec<u8>,
-    hash: Vec<u8>,
-    body: Vec<u8>,
-    kind: Option<String>,
-    body_sha256: Option<Vec<u8>>,
-    sealed: Option<Vec<u8>>,
-    key_id: Option<i64>,
+fn record(keys: &sealing::Found, pack: &Packed, part: &Part<'_>, text: &[u8]) -> RawRecord {
+    let holder = keys.holder(pack.key_id.filter(|_| part.is_sealed));
+    RawRecord {
+        seq: part.seq,
+        number: part.number,
+        run_id: pack.run_id.clone(),
+        prev_hash: part.prev_hash,
+        hash: Some(part.hash),
+        body_sha256: Some(if part.is_sealed { part.sha256 } else { Hash::of(text) }),
+        body: rows::body(keys, pack, part, text),
+        holder: holder.map(|holder| (holder.tenant.clone(), holder.subject.clone())),
+    }
 }
 
-impl Found {
-    fn record(self, chain: i64, keys: &sealing::Found) -> RawRecord {
-        let Self { seq, number, run_id, hash, body, kind, body_sha256, sealed, key_id } = self;
-        let beside = body_sha256.as_deref().and_then(|hash| rows::hash(hash).ok());
-        let in_clear = key_id.is_none() && sealed.is_none();
-        let (body_sha256, body) = if in_clear {
-            let hash = Hash::of(&body);
-            let text = String::from_utf8(body)
-                .map_or_else(|_| Kept::Broken("is not UTF-8 text".to_owned()), Kept::Text);
-            (Some(hash), text)
-        } else {
-            let columns = Columns { clear: &body, sealed: sealed.as_deref(), key_id };
-            let (kind, body_sha256) = (kind.as_deref(), body_sha256.as_deref());
-            let place = (chain, seq);
-            (beside, keys.record(&columns, &Beside { place, run_id: &run_id, kind, body_sha256 }))
-        };
-        let holder = keys.holder(key_id);
-        RawRecord {
-            seq: seq.cast_unsigned(),
-            number: number.cast_unsigned(),
-            run_id,
-            hash: rows::hash(&hash).ok(),
-            body_sha256,
-            body,
-            holder: holder.map(|holder| (holder.tenant.clone(), holder.subject.clone())),
-        }
+fn broken(pack: &Packed, problem: Broken) -> RawRecord {
+    RawRecord {
+        seq: pack.index.seq.cast_unsigned(),
+        number: pack.index.number.cast_unsigned(),
+        run_id: pack.run_id.clone(),
+        prev_hash: Hash::ZERO,
+        hash: None,
+        body_sha256: None,
+        body: Kept::Broken(problem.to_owned()),
+        holder: None,
     }
 }

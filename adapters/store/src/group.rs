@@ -42,8 +42,9 @@ pub(crate) struct Row {
     pub(crate) body: Arc<str>,
     /// SHA-256 of the body.
     pub(crate) sha256: Hash,
-    /// The type of the entry, if it is to be sealed.
-    pub(crate) kind: Option<Arc<str>>,
+    /// The type of the entry, and whether that is structure, which stays in the clear.
+    pub(crate) kind: Arc<str>,
+    pub(crate) is_structure: bool,
 }
 
 /// Content of a blob, for one subject.

@@ -9,6 +9,7 @@ use genie_core::journal::restore::restore;
 use genie_core::journal::{Error, Journal, Record, Text};
 
 use crate::checkpoints::Checkpoints;
+use crate::pack::{self, Packed};
 use crate::pool::{Pools, on};
 use crate::queue::Queue;
 use crate::rows;
@@ -107,17 +108,16 @@ impl Journal for StoredJournal {
         if let Some(chain) = &self.chain {
             chain.queue.settled().await?;
         }
-        // A subquery, not a join: a planner without statistics would join by reading all records.
-        let sql = concat!(
-            "SELECT ",
-            rows::found!(),
-            " FROM records r WHERE r.run_id = $1 ORDER BY r.number"
-        );
-        let found: Vec<rows::Found> = on!(&self.pools.read, pool => {
+        let sql =
+            concat!("SELECT ", pack::packed!(), " FROM packs WHERE run_id = $1 ORDER BY number");
+        let found: Vec<Packed> = on!(&self.pools.read, pool => {
             sqlx::query_as(sql).bind(&run.0.as_bytes()[..]).fetch_all(pool).await
         })
         .map_err(unreadable)?;
-        Ok(restore(rows::opened(&self.sealing, found).await.map_err(unreadable)?)?)
+        let rows = rows::opened(&self.sealing, &found, |_| true).await;
+        let mut rows = rows.map_err(unreadable)?;
+        rows::link(&mut rows, |row| row.prev_hash);
+        Ok(restore(rows)?)
     }
 
     fn chain(&self) -> i64 {

@@ -18,6 +18,7 @@ mod group;
 mod identity;
 mod journal;
 mod open;
+mod pack;
 mod pool;
 mod postgres;
 mod queue;

@@ -29,10 +29,10 @@ use crate::checkpoints::Checkpoints;
 use crate::documents::StoredDocuments;
 use crate::identity::StoredKeys;
 use crate::journal::{Chain, StoredJournal};
+use crate::pack::{self, Index};
 use crate::pool::{Db, Owner, Pools, on};
 use crate::postgres::{self, PostgresSink};
 use crate::queue::Queue;
-use crate::rows;
 use crate::runs::StoredRuns;
 use crate::schema::{self, NotReverted};
 use crate::sealing::group::GroupSealer;
@@ -306,11 +306,10 @@ impl Connected {
 
     /// The last record of the chain.
     async fn last(&self, owner: Owner) -> Result<Head, sqlx::Error> {
-        let sql = "SELECT seq, hash FROM records WHERE chain = $1 ORDER BY seq DESC LIMIT 1";
-        let last: Option<(i64, Vec<u8>)> = on!(&self.pools.write, pool => {
-            sqlx::query_as(sql).bind(owner.chain).fetch_optional(pool).await
+        let last: Option<Index> = on!(&self.pools.write, pool => {
+            sqlx::query_as(pack::LAST).bind(owner.chain).fetch_optional(pool).await
         })?;
-        last.map_or(Ok(Head::EMPTY), |(seq, hash)| rows::head(seq, &hash))
+        Ok(last.map_or(Head::EMPTY, |last| last.head()))
     }
 
     /// Lets go of a chain that others may take.

@@ -132,9 +132,9 @@ impl Queue {
             let body =
                 str::from_utf8(text.json).map_err(|error| refused(&error.to_string()))?.into();
             let Record { seq, hash, number, .. } = **record;
-            let (run, kind) = (record.entry.run_id(), record.entry.kind());
-            let kind = (!record.entry.is_structure()).then(|| kind.into());
-            let row = Row { seq, run, number, hash, body, sha256: text.sha256, kind };
+            let (run, kind) = (record.entry.run_id(), record.entry.kind().into());
+            let (sha256, is_structure) = (text.sha256, record.entry.is_structure());
+            let row = Row { seq, run, number, hash, body, sha256, kind, is_structure };
             items.push(Item::Record(row, Change::of(record)));
         }
         let mut state = self.state();

@@ -5,7 +5,8 @@ use genie_core::journal::chain::{Hash, Head};
 use genie_core::journal::restore::{Kept, Row};
 use uuid::Uuid;
 
-use crate::sealing::{self, Beside, Columns, Error, Sealing};
+use crate::pack::{Broken, Index, Packed, Part};
+use crate::sealing::{self, Beside, Error, Sealing};
 
 /// A hash of 32 bytes.
 pub(crate) fn hash(bytes: &[u8]) -> Result<Hash, sqlx::Error> {
@@ -23,50 +24,63 @@ pub(crate) fn run_id(bytes: &[u8]) -> Result<RunId, sqlx::Error> {
     Uuid::from_slice(bytes).map(RunId).map_err(|_| odd("the id of a run has not 16 bytes"))
 }
 
-/// The columns of a record, with the hash of the one before if that is there: number in the chain,
-/// the two hashes, number in the run, text; chain, run, type, hash of the text, sealed text, key.
-pub(crate) type Found = (
-    i64,
-    Option<Vec<u8>>,
-    Vec<u8>,
-    i64,
-    String,
-    i64,
-    Vec<u8>,
-    Option<String>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<i64>,
-);
-
-/// The columns of [`Found`], of a table of records called `r`.
-macro_rules! found {
-    () => {
-        "r.seq, (SELECT hash FROM records p WHERE p.chain = r.chain AND p.seq = r.seq - 1), \
-         r.hash, r.number, r.body, r.chain, r.run_id, r.kind, r.body_sha256, r.sealed, r.key_id"
-    };
-}
-pub(crate) use found;
-
-/// The records as the kernel reads them, opened. After a gap the previous hash is zeros, which fits
-/// nothing.
-pub(crate) async fn opened(sealing: &Sealing, found: Vec<Found>) -> Result<Vec<Row>, Error> {
-    let keys = sealing.find(found.iter().map(|found| found.10)).await?;
-    found.into_iter().map(|found| Ok(row(&keys, found)?)).collect()
+/// The records of these rows that are `wanted`, as the kernel reads them, opened. What is not as it
+/// was written is handed over as such.
+pub(crate) async fn opened(
+    sealing: &Sealing,
+    packs: &[Packed],
+    wanted: impl Fn(u64) -> bool,
+) -> Result<Vec<Row>, Error> {
+    let keys = sealing.find(packs.iter().map(|pack| pack.key_id)).await?;
+    let mut rows = Vec::new();
+    for pack in packs {
+        match pack.parts() {
+            Ok(parts) => {
+                let wanted = parts.into_iter().filter(|(part, _)| wanted(part.seq));
+                rows.extend(wanted.map(|(part, text)| row(&keys, pack, &part, text)));
+            }
+            Err(problem) => rows.push(broken(&pack.index, problem)),
+        }
+    }
+    Ok(rows)
 }
 
-fn row(keys: &sealing::Found, found: Found) -> Result<Row, sqlx::Error> {
-    let (at, before, own, number, body, chain, run_id, kind, body_sha256, sealed, key_id) = found;
-    let Head { seq, hash: own } = head(at, &own)?;
-    let prev_hash = before.as_deref().map(hash).transpose()?.unwrap_or(Hash::ZERO);
-    let body = if key_id.is_none() && sealed.is_none() {
-        Kept::Text(body)
-    } else {
-        let columns = Columns { clear: body.as_bytes(), sealed: sealed.as_deref(), key_id };
-        let (kind, body_sha256) = (kind.as_deref(), body_sha256.as_deref());
-        keys.record(&columns, &Beside { place: (chain, at), run_id: &run_id, kind, body_sha256 })
-    };
-    Ok(Row { seq, prev_hash, hash: own, number: number.cast_unsigned(), body })
+fn row(keys: &sealing::Found, pack: &Packed, part: &Part<'_>, text: &[u8]) -> Row {
+    let Part { seq, number, prev_hash, hash, .. } = *part;
+    Row { seq, prev_hash, hash, number, body: body(keys, pack, part, text) }
+}
+
+/// Takes the hash of the record before from there, where that is the record before; of another one
+/// by `other`.
+pub(crate) fn link(rows: &mut [Row], other: impl Fn(&Row) -> Hash) {
+    let mut before: Option<(u64, Hash)> = None;
+    for row in rows {
+        row.prev_hash = match before {
+            Some((seq, hash)) if seq + 1 == row.seq => hash,
+            Some(_) => other(row),
+            None => row.prev_hash,
+        };
+        before = Some((row.seq, row.hash));
+    }
+}
+
+/// What stands for the records of a row that is not as it was written.
+fn broken(index: &Index, problem: Broken) -> Row {
+    let (seq, number) = (index.seq.cast_unsigned(), index.number.cast_unsigned());
+    let (prev_hash, hash) = (Hash::ZERO, Hash::ZERO);
+    Row { seq, prev_hash, hash, number, body: Kept::Broken(problem.to_owned()) }
+}
+
+/// The text of a record, or what has become of it.
+pub(crate) fn body(keys: &sealing::Found, pack: &Packed, part: &Part<'_>, text: &[u8]) -> Kept {
+    if !part.is_sealed {
+        return String::from_utf8(text.to_vec())
+            .map_or_else(|_| Kept::Broken("is not UTF-8 text".to_owned()), Kept::Text);
+    }
+    let sealed = (!text.is_empty()).then_some(text);
+    let (place, run_id) = ((pack.index.chain, number(part.seq)), &pack.run_id[..]);
+    let (kind, body_sha256) = (part.kind, part.sha256);
+    keys.record((sealed, pack.key_id), &Beside { place, run_id, kind, body_sha256 })
 }
 
 /// The error for a value that this program did not write.

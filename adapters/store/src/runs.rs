@@ -100,7 +100,7 @@ fn summary(row: SummaryRow) -> Result<Summary, Error> {
 /// How far the runs are whose ids follow.
 macro_rules! progress {
     () => {
-        "SELECT run_id, tenant, (SELECT MAX(number) FROM records r WHERE r.run_id = u.run_id), \
+        "SELECT run_id, tenant, (SELECT MAX(number) FROM packs p WHERE p.run_id = u.run_id), \
          ended_at IS NOT NULL FROM runs u WHERE run_id "
     };
 }

@@ -22,7 +22,7 @@ struct Texts {
 
 /// The steps, in order. A number says when a step was thought of; a database that lacks one takes
 /// it, whatever later ones it has.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         version: 1,
         name: "journal",
@@ -143,6 +143,18 @@ const STEPS: [Step; 10] = [
             down: include_str!("../../../migrations/postgres/0010_cancelled.down.sql"),
         },
     },
+    Step {
+        version: PACKS,
+        name: "packs",
+        sqlite: Texts {
+            up: include_str!("../../../migrations/sqlite/0011_packs.up.sql"),
+            down: include_str!("../../../migrations/sqlite/0011_packs.down.sql"),
+        },
+        postgres: Texts {
+            up: include_str!("../../../migrations/postgres/0011_packs.up.sql"),
+            down: include_str!("../../../migrations/postgres/0011_packs.down.sql"),
+        },
+    },
 ];
 
 /// The step that sealing came with.
@@ -151,6 +163,8 @@ const SEALING: i64 = 2;
 const ACCOUNTS: i64 = 4;
 /// The step that the sealing of accounts, and so of their addresses, came with.
 const ADDRESSES: i64 = 7;
+/// The step since which records lie together.
+const PACKS: i64 = 11;
 
 /// A step, and whether this database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,9 +218,19 @@ impl<E: Into<MigrateError>> From<E> for NotReverted {
 }
 
 /// What is sealed or erased in the tables of the first step.
-const SEALED: &str = "SELECT (SELECT COUNT(*) FROM records WHERE key_id IS NOT NULL) \
-                      + (SELECT COUNT(*) FROM blobs WHERE key_id IS NOT NULL) \
-                      + (SELECT COUNT(*) FROM approvals WHERE key_id IS NOT NULL)";
+macro_rules! sealed {
+    ($records:expr) => {
+        concat!(
+            "SELECT (",
+            $records,
+            ") + (SELECT COUNT(*) FROM blobs WHERE key_id IS NOT NULL) \
+             + (SELECT COUNT(*) FROM approvals WHERE key_id IS NOT NULL)"
+        )
+    };
+}
+const SEALED: &str = sealed!("SELECT CAST(COALESCE(SUM(sealed), 0) AS BIGINT) FROM packs");
+/// As it was before that step.
+const SEALED_ROWS: &str = sealed!("SELECT COUNT(*) FROM records WHERE key_id IS NOT NULL");
 const ACCOUNTS_SEALED: &str = "SELECT COUNT(*) FROM accounts WHERE key_id IS NOT NULL";
 
 async fn count(db: &Db, sql: &'static str) -> Result<u64, sqlx::Error> {
@@ -226,7 +250,8 @@ pub(crate) async fn revert(db: &Db, steps: usize) -> Result<(), NotReverted> {
     let target = applied.get(steps).copied().unwrap_or(0);
     // With the step that they came with, the tables go with what is in them; without, what is
     // sealed there would be unreadable.
-    let guarded = [(SEALING, 1, SEALED), (ADDRESSES, ACCOUNTS, ACCOUNTS_SEALED)];
+    let sealed = if applied.contains(&PACKS) { SEALED } else { SEALED_ROWS };
+    let guarded = [(SEALING, 1, sealed), (ADDRESSES, ACCOUNTS, ACCOUNTS_SEALED)];
     for (step, tables, sql) in guarded {
         if (tables..step).contains(&target) && applied.contains(&step) {
             let sealed = count(db, sql).await?;

@@ -131,19 +131,24 @@ pub(crate) struct Beside<'a> {
     pub(crate) place: (i64, i64),
     pub(crate) run_id: &'a [u8],
     pub(crate) kind: Option<&'a str>,
-    pub(crate) body_sha256: Option<&'a [u8]>,
+    pub(crate) body_sha256: Hash,
 }
 
 impl Found {
-    /// The text of a record, or what has become of it.
-    pub(crate) fn record(&self, columns: &Columns<'_>, beside: &Beside<'_>) -> Kept {
+    /// The text of a record that is sealed or erased, or what has become of it.
+    pub(crate) fn record(
+        &self,
+        (sealed, key_id): (Option<&[u8]>, Option<i64>),
+        beside: &Beside<'_>,
+    ) -> Kept {
         let (chain, seq) = beside.place;
         let place = Place::Record { chain, seq, run: beside.run_id };
-        let sha256 = beside.body_sha256.map(rows::hash);
-        match self.open(columns, place) {
+        let Some(key_id) = key_id else {
+            return Kept::Broken("is sealed and names no key".to_owned());
+        };
+        match self.open(&Columns { clear: &[], sealed, key_id: Some(key_id) }, place) {
             Content::Text(text) => {
-                let sealed = columns.sealed.is_some();
-                if sealed && !matches!(&sha256, Some(Ok(hash)) if *hash == Hash::of(&text)) {
+                if beside.body_sha256 != Hash::of(&text) {
                     return Kept::Broken(
                         "has another hash beside it than its content gives".to_owned(),
                     );
@@ -151,11 +156,11 @@ impl Found {
                 String::from_utf8(text)
                     .map_or_else(|_| Kept::Broken("is not UTF-8 text".to_owned()), Kept::Text)
             }
-            Content::Erased => match (rows::run_id(beside.run_id), beside.kind, sha256) {
-                (Ok(run_id), Some(kind), Some(Ok(body_sha256))) => {
-                    Kept::Erased { run_id, kind: kind.into(), body_sha256 }
+            Content::Erased => match (rows::run_id(beside.run_id), beside.kind) {
+                (Ok(run_id), Some(kind)) => {
+                    Kept::Erased { run_id, kind: kind.into(), body_sha256: beside.body_sha256 }
                 }
-                _ => Kept::Broken("is erased and has no run, type or hash beside it".to_owned()),
+                _ => Kept::Broken("is erased and has no run or type beside it".to_owned()),
             },
             Content::Broken(problem) => Kept::Broken(problem),
         }

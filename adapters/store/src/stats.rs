@@ -4,7 +4,7 @@ use crate::pool::{Db, on};
 
 /// The tables and whether their size is told.
 const TABLES: [&str; 11] = [
-    "records",
+    "packs",
     "runs",
     "approvals",
     "blobs",
@@ -62,17 +62,15 @@ impl Stats {
             Db::Sqlite(_) => (
                 "SELECT COALESCE(SUM(pgsize), 0) FROM dbstat WHERE name IN \
                  (SELECT name FROM sqlite_master WHERE tbl_name = $1)",
-                "SELECT CASE WHEN key_id IS NULL THEN json_extract(body, '$.type') \
-                 ELSE kind END AS type, COUNT(*), \
-                 SUM(octet_length(body) + COALESCE(octet_length(sealed), 0)) \
-                 FROM records GROUP BY type ORDER BY 3 DESC, 1",
+                "SELECT COALESCE(value ->> 3, 'unknown') AS type, COUNT(*), SUM(value ->> 1) \
+                 FROM packs, json_each(meta) GROUP BY 1 ORDER BY 3 DESC, 1",
             ),
             Db::Postgres(_) => (
                 "SELECT pg_total_relation_size(CAST($1 AS regclass))",
-                "SELECT CASE WHEN key_id IS NULL THEN CAST(body AS JSON) ->> 'type' \
-                 ELSE records.kind END AS type, COUNT(*), \
-                 CAST(SUM(octet_length(body) + COALESCE(octet_length(sealed), 0)) AS BIGINT) \
-                 FROM records GROUP BY 1 ORDER BY 3 DESC, 1",
+                "SELECT COALESCE(value ->> 3, 'unknown') AS type, COUNT(*), \
+                 CAST(SUM(CAST(value ->> 1 AS BIGINT)) AS BIGINT) \
+                 FROM packs, json_array_elements(CAST(meta AS JSON)) \
+                 GROUP BY 1 ORDER BY 3 DESC, 1",
             ),
         };
         let mut tables = Vec::new();

@@ -3,10 +3,11 @@
 use sqlx::postgres::PgConnection;
 use sqlx::query;
 
-use crate::group::{Change, Group, Row, Started};
+use crate::group::{Change, Group, Started};
+use crate::pack::{self, Pack};
 use crate::pool::Owner;
 use crate::rows;
-use crate::sealing::group::{Sealed, SealedRow};
+use crate::sealing::group::Sealed;
 
 /// Writes what is in the group.
 pub(super) async fn write(
@@ -16,7 +17,7 @@ pub(super) async fn write(
     sealed: &Sealed,
 ) -> Result<(), sqlx::Error> {
     contents(connection, group, sealed).await?;
-    records(connection, owner, &sealed.of_rows(&group.rows)).await?;
+    packs(connection, owner, &sealed.packs).await?;
     let mut started: Vec<(&Change, &Started)> = Vec::new();
     let mut changed: Vec<&Change> = Vec::new();
     for change in &group.changes {
@@ -75,30 +76,30 @@ async fn contents(
     Ok(())
 }
 
-async fn records(
+async fn packs(
     connection: &mut PgConnection,
     owner: Owner,
-    kept: &[(&Row, Option<&SealedRow>)],
+    packs: &[Pack],
 ) -> Result<(), sqlx::Error> {
-    if kept.is_empty() {
+    if packs.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO records (chain, seq, run_id, number, hash, body, kind, body_sha256, \
-               sealed, key_id) SELECT $1, * FROM \
-               UNNEST($2::BIGINT[], $3::BYTEA[], $4::BIGINT[], $5::BYTEA[], $6::TEXT[], \
-               $7::TEXT[], $8::BYTEA[], $9::BYTEA[], $10::BIGINT[])";
+    let sql = concat!(
+        "INSERT INTO packs (",
+        pack::written!(),
+        ") SELECT $1, * FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BYTEA[], $5::BIGINT[], \
+         $6::BIGINT[], $7::BIGINT[], $8::TEXT[], $9::BYTEA[], $10::BYTEA[])"
+    );
     let statement = query(sql).bind(owner.chain);
-    let statement = statement.bind(column(kept, |(row, _)| rows::number(row.seq)));
-    let statement = statement.bind(column(kept, |(row, _)| &row.run.0.as_bytes()[..]));
-    let statement = statement.bind(column(kept, |(row, _)| rows::number(row.number)));
-    let statement = statement.bind(column(kept, |(row, _)| &row.hash.0[..]));
-    let statement = statement
-        .bind(column(kept, |(row, sealed)| if sealed.is_some() { "" } else { &*row.body }));
-    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &*row.kind)));
-    let statement =
-        statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &row.body_sha256.0[..])));
-    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| &row.sealed[..])));
-    let statement = statement.bind(column(kept, |(_, sealed)| sealed.map(|row| row.key_id)));
+    let statement = statement.bind(column(packs, |pack| rows::number(pack.seq)));
+    let statement = statement.bind(column(packs, |pack| rows::number(pack.until)));
+    let statement = statement.bind(column(packs, |pack| &pack.run.0.as_bytes()[..]));
+    let statement = statement.bind(column(packs, |pack| rows::number(pack.number)));
+    let statement = statement.bind(column(packs, |pack| pack.key_id));
+    let statement = statement.bind(column(packs, |pack| rows::number(pack.sealed)));
+    let statement = statement.bind(column(packs, |pack| &pack.meta[..]));
+    let statement = statement.bind(column(packs, |pack| &pack.hashes[..]));
+    let statement = statement.bind(column(packs, |pack| &pack.data[..]));
     statement.execute(connection).await.map(drop)
 }
 

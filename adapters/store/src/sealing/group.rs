@@ -1,29 +1,20 @@
-//! Seals what a transaction of the journal writes, just before it is written: what waits in memory
-//! until then is in the clear there.
+//! Seals and packs what a transaction of the journal writes, just before it is written: what waits
+//! in memory until then is in the clear there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use genie_core::ids::RunId;
-use genie_core::journal::chain::Hash;
 
 use super::cipher::{Nonces, Place};
 use super::{Error, Sealer, Sealing};
 use crate::group::{Content, Group, Row};
+use crate::pack::{Kept, Pack, Packer};
 use crate::pool::on;
 use crate::rows;
 
 /// Most subjects whose keys, and most runs whose subjects, are remembered.
 const REMEMBERED_MAX: usize = 16_384;
-
-/// A record's columns when it is sealed.
-#[derive(Debug)]
-pub(crate) struct SealedRow {
-    pub(crate) kind: Arc<str>,
-    pub(crate) body_sha256: Hash,
-    pub(crate) sealed: Vec<u8>,
-    pub(crate) key_id: i64,
-}
 
 /// Content when it is sealed, and the key.
 pub(crate) type SealedContent = (Vec<u8>, i64);
@@ -31,21 +22,15 @@ pub(crate) type SealedContent = (Vec<u8>, i64);
 /// What is sealed of a group.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
-    /// One for each record of the group; `None` stays in the clear.
-    pub(crate) rows: Vec<Option<SealedRow>>,
-    /// As with the records, with the key.
+    /// The rows of its records.
+    pub(crate) packs: Vec<Pack>,
+    /// One for each content of the group, with the key; `None` stays in the clear.
     pub(crate) contents: Vec<Option<SealedContent>>,
     /// The keys that it was done with: all of them must still be there when it is written.
     pub(crate) keys: Vec<i64>,
 }
 
 impl Sealed {
-    /// A record with its columns when it is sealed.
-    pub(crate) fn of_rows<'a>(&'a self, rows: &'a [Row]) -> Vec<(&'a Row, Option<&'a SealedRow>)> {
-        let sealed = self.rows.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-        rows.iter().zip(sealed).collect()
-    }
-
     /// Content with its columns when it is sealed.
     pub(crate) fn of_contents<'a>(
         &'a self,
@@ -95,7 +80,7 @@ impl GroupSealer {
             Some(subject) => is_known(subject),
             None => of_start(run).is_some_and(|subject| is_known(&subject)),
         };
-        let sealed = group.rows.iter().filter(|row| row.kind.is_some());
+        let sealed = group.rows.iter().filter(|row| !row.is_structure);
         let of_content = |content: &Content| (content.tenant.clone(), content.subject.clone());
         !full
             && sealed.map(|row| row.run).all(of_run)
@@ -104,7 +89,12 @@ impl GroupSealer {
 
     /// Seals what may hold anything that somebody wrote.
     pub(crate) async fn seal(&mut self, group: &Group) -> Result<Sealed, Error> {
-        let Some(sealing) = self.sealing.clone() else { return Ok(Sealed::default()) };
+        let mut packer = Packer::after(group.before);
+        let Some(sealing) = self.sealing.clone() else {
+            group.rows.iter().for_each(|row| packer.add(row, Kept::Clear(&row.body)));
+            let packs = packer.packs(group.after.seq);
+            return Ok(Sealed { packs, ..Sealed::default() });
+        };
         if self.keys.len() > REMEMBERED_MAX || self.runs.len() > REMEMBERED_MAX {
             self.keys.clear();
             self.runs.clear();
@@ -120,10 +110,13 @@ impl GroupSealer {
             Box::pin(self.learn(&sealing, group)).await?;
         }
         let mut sealed = Sealed::default();
-        sealed.rows.reserve_exact(group.rows.len());
         for row in &group.rows {
-            sealed.rows.push(self.row(row)?);
+            match self.row(row)? {
+                Some((text, key)) => packer.add(row, Kept::Sealed(&text, key)),
+                None => packer.add(row, Kept::Clear(&row.body)),
+            }
         }
+        sealed.packs = packer.packs(group.after.seq);
         for content in &group.contents {
             let subject = (content.tenant.clone(), content.subject.clone());
             let key = self.keys.get(&subject).ok_or_else(unknown)?;
@@ -132,7 +125,7 @@ impl GroupSealer {
             let bytes = key.cipher.seal_next(&mut self.nonces, &key.holder, place, text)?;
             sealed.contents.push(Some((bytes, key.id)));
         }
-        let of_rows = sealed.rows.iter().flatten().map(|row| row.key_id);
+        let of_rows = sealed.packs.iter().filter_map(|pack| pack.key_id);
         let of_contents = sealed.contents.iter().flatten().map(|(_, key)| *key);
         sealed.keys = of_rows.chain(of_contents).collect();
         sealed.keys.sort_unstable();
@@ -145,7 +138,7 @@ impl GroupSealer {
 
     /// Asks the database for the subjects and the keys that are not remembered.
     async fn learn(&mut self, sealing: &Sealing, group: &Group) -> Result<(), Error> {
-        for row in group.rows.iter().filter(|row| row.kind.is_some()) {
+        for row in group.rows.iter().filter(|row| !row.is_structure) {
             let subject = self.subject(sealing, row.run).await?;
             self.key(sealing, &subject).await?;
         }
@@ -155,15 +148,18 @@ impl GroupSealer {
         Ok(())
     }
 
-    fn row(&mut self, row: &Row) -> Result<Option<SealedRow>, Error> {
-        let Some(kind) = row.kind.clone() else { return Ok(None) };
+    /// The text of a record, sealed, and with which key; `None` if it stays in the clear.
+    fn row(&mut self, row: &Row) -> Result<Option<(Vec<u8>, i64)>, Error> {
+        if row.is_structure {
+            return Ok(None);
+        }
         let (chain, seq) = (self.chain, rows::number(row.seq));
         let subject = self.runs.get(&row.run).ok_or_else(unknown)?;
         let key = self.keys.get(subject).ok_or_else(unknown)?;
         let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
         let text = row.body.as_bytes();
         let sealed = key.cipher.seal_next(&mut self.nonces, &key.holder, place, text)?;
-        Ok(Some(SealedRow { kind, body_sha256: row.sha256, sealed, key_id: key.id }))
+        Ok(Some((sealed, key.id)))
     }
 
     async fn key(&mut self, sealing: &Sealing, subject: &Subject) -> Result<(), Error> {

@@ -8,10 +8,11 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, query, query_with};
 
-use crate::group::{Change, Content, Group, Link, Row};
+use crate::group::{Change, Content, Group, Link};
+use crate::pack::{self, Pack};
 use crate::pool::Owner;
 use crate::rows;
-use crate::sealing::group::{Sealed, SealedContent, SealedRow};
+use crate::sealing::group::{Sealed, SealedContent};
 use crate::sealing::json_of;
 
 /// What becomes of adding to the arguments of a statement.
@@ -66,7 +67,7 @@ impl Batch {
 pub(super) struct Inserts {
     contents: Batch,
     links: Batch,
-    records: Batch,
+    packs: Batch,
     starts: Batch,
     changes: Batch,
 }
@@ -85,9 +86,8 @@ impl Default for Inserts {
                 "(?,?,?)",
                 " ON CONFLICT DO UPDATE SET label = excluded.label",
             ),
-            records: Batch::new(
-                "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
-                 body_sha256, sealed, key_id) VALUES ",
+            packs: Batch::new(
+                concat!("INSERT OR FAIL INTO packs (", pack::written!(), ") VALUES "),
                 "(1,?,?,?,?,?,?,?,?,?)",
                 "",
             ),
@@ -121,7 +121,7 @@ impl Inserts {
     ) -> Result<(), sqlx::Error> {
         self.contents.run(connection, &sealed.of_contents(&group.contents), content).await?;
         self.links.run(connection, &group.links, link).await?;
-        self.records.run(connection, &sealed.of_rows(&group.rows), record).await?;
+        self.packs.run(connection, &sealed.packs, pack).await?;
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());
         self.starts.run(connection, &starts, |to, run| start(to, run, owner)).await?;
@@ -151,22 +151,16 @@ pub(super) fn link(to: &mut SqliteArguments, link: &Link) -> Added {
     to.add(link.label.clone())
 }
 
-pub(super) fn record(
-    to: &mut SqliteArguments,
-    (row, sealed): &(&Row, Option<&SealedRow>),
-) -> Added {
-    to.add(rows::number(row.seq))?;
-    to.add(&row.run.0.as_bytes()[..])?;
-    to.add(rows::number(row.number))?;
-    to.add(&row.hash.0[..])?;
-    match sealed {
-        Some(_) => to.add("")?,
-        None => to.add(row.body.clone())?,
-    }
-    to.add(sealed.map(|sealed| sealed.kind.clone()))?;
-    to.add(sealed.map(|sealed| &sealed.body_sha256.0[..]))?;
-    to.add(sealed.map(|sealed| &sealed.sealed[..]))?;
-    to.add(sealed.map(|sealed| sealed.key_id))
+pub(super) fn pack(to: &mut SqliteArguments, pack: &Pack) -> Added {
+    to.add(rows::number(pack.seq))?;
+    to.add(rows::number(pack.until))?;
+    to.add(&pack.run.0.as_bytes()[..])?;
+    to.add(rows::number(pack.number))?;
+    to.add(pack.key_id)?;
+    to.add(rows::number(pack.sealed))?;
+    to.add(&pack.meta[..])?;
+    to.add(&pack.hashes[..])?;
+    to.add(&pack.data[..])
 }
 
 /// Whether none of the keys was erased since the group was sealed with them. The transaction is the

@@ -15,16 +15,16 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments as _, AssertSqlSafe, Executor as _, Sqlite, query_with};
 
-use super::insert::{Added, change, content, link, record, start};
+use super::insert::{Added, change, content, link, pack, start};
 use crate::group::{Change, Group};
+use crate::pack;
 use crate::pool::Owner;
 use crate::rows;
 use crate::sealing::group::Sealed;
 use crate::sealing::json_of;
 
-/// Records that a text has room for, the smallest first: close enough to each other that few rows
-/// are left out, since each of those costs about a third of one that is written.
-const RECORDS: [usize; 14] = [2, 4, 8, 16, 24, 32, 40, 48, 56, 68, 80, 96, 112, 128];
+/// Rows of records that a text has room for, the smallest first.
+const PACKS: [usize; 3] = [1, 2, 4];
 /// Contents and links that a text has room for, and runs that start or change, if it has any.
 const CONTENTS: usize = 8;
 const RUNS: usize = 2;
@@ -33,14 +33,14 @@ const RUNS: usize = 2;
 const MOVE_HEAD: &str = "UPDATE chains SET head_seq = ?, head_hash = ? \
                          WHERE id = ? AND epoch = ? AND head_seq = ?";
 /// And only if what was written ahead is there.
-const AFTER_PARTS: &str = " AND EXISTS (SELECT 1 FROM records WHERE seq = ?)";
+const AFTER_PARTS: &str = " AND EXISTS (SELECT 1 FROM packs WHERE seq = ?)";
 /// That records go where they belong: behind the head, or behind what is already written of the
 /// transaction.
 const AFTER_HEAD: &str = "head_seq = ?";
-const AFTER_RECORD: &str = "EXISTS (SELECT 1 FROM records WHERE seq = ?)";
+const AFTER_RECORD: &str = "EXISTS (SELECT 1 FROM packs WHERE seq = ?)";
 
 /// Parameters of the rows of each table.
-const OF_RECORD: usize = 9;
+const OF_PACK: usize = 9;
 const OF_CONTENT: usize = 7;
 const OF_LINK: usize = 3;
 const OF_START: usize = 10;
@@ -57,7 +57,7 @@ pub(super) struct Bounds {
 /// whoever waits for the text, so that none has more than it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
-    records: usize,
+    packs: usize,
     /// Content and links.
     content: bool,
     starts: bool,
@@ -67,19 +67,19 @@ struct Shape {
 
 impl Shape {
     /// The smallest that the group fits into, if there is one.
-    fn fitting(group: &Group, bounds: Bounds) -> Option<Self> {
+    fn fitting((group, sealed): (&Group, &Sealed), bounds: Bounds) -> Option<Self> {
         let starts = group.changes.iter().filter(|change| change.started.is_some()).count();
         let changes = group.changes.len() - starts;
         let fits = group.contents.len().max(group.links.len()) <= CONTENTS
             && starts.max(changes) <= RUNS
             && group.changes.iter().all(|change| change.awaits.is_empty());
         // It is the records that say whether the chain is ours.
-        if !fits || group.rows.is_empty() {
+        if !fits || sealed.packs.is_empty() {
             return None;
         }
-        let records = RECORDS.into_iter().find(|records| *records >= group.rows.len())?;
+        let packs = PACKS.into_iter().find(|packs| *packs >= sealed.packs.len())?;
         let content = !(group.contents.is_empty() && group.links.is_empty());
-        Some(Self { records, content, starts: starts > 0, changes: changes > 0, bounds })
+        Some(Self { packs, content, starts: starts > 0, changes: changes > 0, bounds })
     }
 
     /// The statements, one after the other.
@@ -95,10 +95,9 @@ impl Shape {
         }
         // A record comes only if all before it was done. The head moves with the last part.
         let follows = if begins || commits { AFTER_HEAD } else { AFTER_RECORD };
-        let rows = values(self.records, OF_RECORD);
+        let (columns, rows) = (pack::written!(), values(self.packs, OF_PACK));
         statements.push(format!(
-            "INSERT OR FAIL INTO records (chain, seq, run_id, number, hash, body, kind, \
-             body_sha256, sealed, key_id) \
+            "INSERT OR FAIL INTO packs ({columns}) \
              SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND {follows} \
              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
@@ -147,7 +146,7 @@ impl Shape {
     ) -> Result<SqliteArguments, BoxDynError> {
         let Group { before, after, .. } = group;
         let mut to = SqliteArguments::default();
-        let rows = self.records * OF_RECORD;
+        let rows = self.packs * OF_PACK;
         to.reserve(rows + 2 * CONTENTS * OF_CONTENT + 2 * RUNS * OF_START, 0);
         if self.bounds.commits {
             move_head(&mut to, owner, base, *after)?;
@@ -160,7 +159,7 @@ impl Shape {
         // The last part has moved the head when its records come.
         to.add(rows::number(if self.bounds.commits { after.seq } else { before.seq }))?;
         to.add(json_of(&sealed.keys))?;
-        fill(&mut to, &sealed.of_rows(&group.rows), (self.records, OF_RECORD), record)?;
+        fill(&mut to, &sealed.packs, (self.packs, OF_PACK), pack)?;
         if self.content {
             let contents = sealed.of_contents(&group.contents);
             fill(&mut to, &contents, (CONTENTS, OF_CONTENT), content)?;
@@ -195,7 +194,7 @@ impl Wholes {
         (group, sealed): (&Group, &Sealed),
         bounds: Bounds,
     ) -> Result<bool, sqlx::Error> {
-        let Some(shape) = Shape::fitting(group, bounds) else { return Ok(false) };
+        let Some(shape) = Shape::fitting((group, sealed), bounds) else { return Ok(false) };
         let (statements, text) = self.0.entry(shape).or_insert_with(|| {
             let statements = shape.statements();
             (statements.len(), statements.join("; ").into())

@@ -281,12 +281,12 @@ async fn the_step_is_not_taken_back_from_under_sealed_accounts(place: &Place) {
     let store = place.own_sealed(&key).await;
     assert!(store.accounts.create(&zeenat(1)).await.unwrap());
     store.close().await.unwrap();
-    for steps in 4..=6 {
+    for steps in 5..=7 {
         let error = revert(&place.location, steps).await.unwrap_err();
         assert!(matches!(error, OpenError::Sealed { sealed: 1, .. }), "{error}");
     }
     // With the table itself it may go.
-    revert(&place.location, 7).await.unwrap();
+    revert(&place.location, 8).await.unwrap();
     let store = place.own_sealed(&key).await;
     assert_eq!(store.accounts.claimed(EMAIL).await.unwrap(), None);
     store.close().await.unwrap();

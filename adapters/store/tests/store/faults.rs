@@ -9,7 +9,7 @@ use genie_store::{Location, Mode, Options, open};
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::task::JoinSet;
 
-use crate::place::{Place, quick};
+use crate::place::{APART, Place, quick};
 use crate::scribe::{Scribe, filler, run};
 
 async fn assert_unbroken(journal: &dyn Journal, scribe: &Scribe) {
@@ -72,6 +72,8 @@ async fn what_is_there_although_it_was_said_to_have_failed_is_not_written_twice(
         let file = format!("sqlite://{}/genie.db", directory.display());
         let mut holder = SqliteConnection::connect(&file).await.unwrap();
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+        let [apart, together] = APART;
+        sqlx::raw_sql(apart).execute(&mut holder).await.unwrap();
         let first = scribe.head.seq + 1;
         let written = scribe.append_all(&*store.journal, &vec![filler(run(1), 10); more]);
         for (seq, (hash, body)) in (first..).zip(written) {
@@ -80,6 +82,7 @@ async fn what_is_there_although_it_was_said_to_have_failed_is_not_written_twice(
             let query = sqlx::query(sql).bind(seq.cast_signed()).bind(&run(1).0.as_bytes()[..]);
             query.bind(&hash.0[..]).bind(body).execute(&mut holder).await.unwrap();
         }
+        sqlx::raw_sql(together).execute(&mut holder).await.unwrap();
         let sql = "UPDATE chains SET head_seq = $1, head_hash = $2";
         let query = sqlx::query(sql).bind(scribe.head.seq.cast_signed());
         query.bind(&scribe.head.hash.0[..]).execute(&mut holder).await.unwrap();

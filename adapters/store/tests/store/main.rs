@@ -21,6 +21,7 @@ mod faults;
 mod identity;
 mod journal;
 mod ownership;
+mod packs;
 mod place;
 mod rotate;
 mod runs;

@@ -7,6 +7,17 @@ use genie_store::{KeySource, Location, Mode, Opened, Options, Retry, open};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
+/// The statements that make a row of each record, and those that put them together again; on SQLite
+/// and on PostgreSQL.
+pub(crate) const APART: [&str; 2] = [
+    include_str!("../../../../migrations/sqlite/0011_packs.down.sql"),
+    include_str!("../../../../migrations/sqlite/0011_packs.up.sql"),
+];
+const APART_THERE: [&str; 2] = [
+    include_str!("../../../../migrations/postgres/0011_packs.down.sql"),
+    include_str!("../../../../migrations/postgres/0011_packs.up.sql"),
+];
+
 pub(crate) struct Place {
     pub(crate) location: Location,
     schema: Option<String>,
@@ -133,9 +144,14 @@ impl Place {
         found.into_iter().map(|(line,)| line).collect()
     }
 
-    /// Runs statements behind the store's back.
+    /// Runs statements behind the store's back; if they are about records, with a row for each.
     pub(crate) async fn tamper(&self, sql: &str) {
-        let sql = AssertSqlSafe(sql.to_owned());
+        let [apart, together] = match &self.location {
+            _ if !sql.contains("records") => [""; 2],
+            Location::Sqlite(_) => APART,
+            Location::Postgres(_) => APART_THERE,
+        };
+        let sql = AssertSqlSafe([apart, sql, together].join(";"));
         match &self.location {
             Location::Sqlite(directory) => {
                 let file = format!("sqlite://{}/genie.db", directory.display());

@@ -196,13 +196,13 @@ async fn the_step_is_not_taken_back_from_under_what_is_sealed(place: &Place) {
     a_run(&store, 1, "asha").await;
     store.close().await.unwrap();
     // The later steps are others, which may go with it.
-    let error = revert(&place.location, 9).await.unwrap_err();
+    let error = revert(&place.location, 10).await.unwrap_err();
     assert!(matches!(error, OpenError::Sealed { sealed: 4, .. }), "{error}");
     let store = place.own_sealed(&key).await;
     assert_eq!(store.journal.read_run(run(1)).await.unwrap().len(), 5);
     store.close().await.unwrap();
     // All of it may go.
-    revert(&place.location, 10).await.unwrap();
+    revert(&place.location, 11).await.unwrap();
     assert!(place.tables().await.is_empty());
 }
 

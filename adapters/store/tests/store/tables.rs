@@ -10,7 +10,7 @@ async fn each_step_can_be_taken_back(place: &Place) {
     let up = migrate(&place.location).await.unwrap();
     assert!(!up.is_empty() && up.iter().all(|step| step.applied && step.known));
     let first = place.tables().await;
-    assert!(first.iter().any(|table| table.contains("records")));
+    assert!(first.iter().any(|table| table.contains("packs")));
     for count in 1..=up.len() {
         let down = revert(&place.location, count).await.unwrap();
         assert_eq!(down.iter().filter(|step| step.applied).count(), up.len() - count);
@@ -48,16 +48,16 @@ async fn the_statistics_count_what_is_there(place: &Place) {
     store.journal.durable(scribe.head.seq).await.unwrap();
     let stats = store.stats().await.unwrap();
     assert_eq!(stats.runs, 10);
-    let records = stats.tables.iter().find(|table| table.name == "records").unwrap();
+    let packs = stats.tables.iter().find(|table| table.name == "packs").unwrap();
     let (bytes, counted) = stats
         .entries
         .iter()
         .fold((0, 0), |(bytes, counted), kind| (bytes + kind.bytes, counted + kind.records));
     assert_eq!(counted, 20);
-    assert!(records.bytes >= bytes && bytes > 2_000, "{stats:?}");
+    assert!(packs.bytes >= bytes && bytes > 2_000, "{stats:?}");
     let kinds: Vec<&str> = stats.entries.iter().map(|kind| &*kind.name).collect();
     assert_eq!(kinds, ["run_started", "outcome"]);
-    assert!(stats.bytes_per_run() >= records.bytes / 10);
+    assert!(stats.bytes_per_run() >= packs.bytes / 10);
     store.close().await.unwrap();
 }
 

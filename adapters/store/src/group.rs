@@ -169,23 +169,6 @@ impl Group {
         group
     }
 
-    /// One group of this one and of that which follows it.
-    pub(crate) fn followed_by(mut self, next: Self) -> Self {
-        let Self { after, rows, changes, contents, links, items, bytes, .. } = next;
-        let known = self.changes.iter().enumerate().map(|(at, change)| (change.run, at));
-        let mut places: HashMap<RunId, usize> = known.collect();
-        for change in changes {
-            self.change(&mut places, change);
-        }
-        self.after = after;
-        self.rows.extend(rows);
-        self.contents.extend(contents);
-        self.links.extend(links);
-        self.items += items;
-        self.bytes += bytes;
-        self
-    }
-
     fn change(&mut self, places: &mut HashMap<RunId, usize>, next: Change) {
         let place = *places.entry(next.run).or_insert(self.changes.len());
         match self.changes.get_mut(place) {

@@ -327,8 +327,7 @@ impl Connected {
         (owner, head): (Owner, Head),
         (sealer, options): (GroupSealer, &Options),
     ) -> Arc<Queue> {
-        let ahead = matches!(self.way, Way::File(..));
-        let queue = Arc::new(Queue::new(head, options.queue_bytes_max, ahead));
+        let queue = Arc::new(Queue::new(head, options.queue_bytes_max));
         let sink = match &self.way {
             Way::File(pool, directory) => {
                 let sink = SqliteSink::new(pool.clone(), owner, directory.clone());

@@ -70,13 +70,6 @@ pub(crate) struct Pack {
     pub(crate) data: Vec<u8>,
 }
 
-/// A text that is to be kept, or what it was sealed as and with which key.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kept<'a> {
-    Clear(&'a str),
-    Sealed(&'a [u8], i64),
-}
-
 /// Packs the records of a group.
 #[derive(Debug)]
 pub(crate) struct Packer {
@@ -92,12 +85,13 @@ impl Packer {
         Self { prev: before.hash, open: HashMap::new(), packs: Vec::new() }
     }
 
-    /// The next record.
-    pub(crate) fn add(&mut self, row: &Row, text: Kept<'_>) {
-        let (bytes, key) = match text {
-            Kept::Clear(text) => (text.as_bytes(), None),
-            Kept::Sealed(sealed, key) => (sealed, Some(key)),
-        };
+    /// The next record, whose text `put` adds to what is there: sealed, if a key is given.
+    pub(crate) fn add<E>(
+        &mut self,
+        row: &Row,
+        key: Option<i64>,
+        put: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let follows = |pack: &Pack| {
             let same_key = pack.key_id.is_none() || key.is_none() || pack.key_id == key;
             same_key && pack.number + 1 == row.number && pack.data.len() < FULL
@@ -110,13 +104,16 @@ impl Packer {
             self.packs.len() - 1
         });
         if let Some(pack) = self.packs.get_mut(at) {
+            let before = pack.data.len();
+            put(&mut pack.data)?;
             // The hash of a text in the clear follows from it.
             let of_text = if key.is_some() { row.sha256 } else { Hash::ZERO };
-            let hashes = [self.prev, row.hash, of_text];
             pack.key_id = pack.key_id.or(key);
-            pack.push((row.seq, row.number, &row.kind), hashes, (bytes, key.is_some()));
+            let text = (pack.data.len() - before, key.is_some());
+            pack.say((row.seq, row.number, &row.kind), [self.prev, row.hash, of_text], text);
         }
         self.prev = row.hash;
+        Ok(())
     }
 
     /// The rows, in the order of their numbers in the chain.
@@ -137,20 +134,20 @@ impl Pack {
         Self { seq: 0, until: 0, run, number: 0, key_id: None, sealed: 0, meta, hashes, data }
     }
 
-    fn push(
+    /// Takes note of a record, whose text is in the data already.
+    fn say(
         &mut self,
         (seq, number, kind): (u64, u64, &str),
         hashes: [Hash; 3],
-        (text, is_sealed): (&[u8], bool),
+        (length, is_sealed): (usize, bool),
     ) {
         let before = if self.meta.is_empty() { '[' } else { ',' };
-        let (length, sealed) = (text.len(), u8::from(is_sealed));
+        let sealed = u8::from(is_sealed);
         // Writing to a string never fails, and types are plain words.
         let _ = write!(self.meta, "{before}[{seq},{length},{sealed},\"{kind}\"]");
         for hash in hashes {
             self.hashes.extend(hash.0);
         }
-        self.data.extend(text);
         self.sealed += u64::from(is_sealed);
         (self.seq, self.number) = (seq, number);
     }
@@ -312,7 +309,8 @@ impl Packed {
                 if gone.is_some() { (&[][..], true) } else { (text, is_sealed) };
             count += u64::from(gone.is_some());
             let kind = gone.as_deref().or(part.kind).unwrap_or("unknown");
-            pack.push((seq, number, kind), [prev_hash, hash, of_text], (text, is_sealed));
+            pack.data.extend(text);
+            pack.say((seq, number, kind), [prev_hash, hash, of_text], (text.len(), is_sealed));
         }
         pack.close();
         (count > 0).then_some((pack, count))

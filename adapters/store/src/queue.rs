@@ -23,12 +23,8 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 /// So many bytes are written although nobody waits for them.
 const GATHER_BYTES_MAX: usize = 1 << 20;
 
-/// So long does what nobody waits for gather before it is committed: a transaction that is open
-/// meanwhile keeps others from writing.
+/// So long does what nobody waits for gather before it is written: most of it has somebody by then.
 const GATHER: Duration = Duration::from_millis(2);
-
-/// So many things are written ahead of the commit that nobody waits for yet.
-const AHEAD_ITEMS: usize = 12;
 
 /// Whether the queue takes anything in.
 #[derive(Debug)]
@@ -80,30 +76,18 @@ impl State {
     }
 }
 
-/// What the writer does next.
-#[derive(Debug)]
-pub(crate) enum Due {
-    /// To be written, and not yet committed: nobody waits for it.
-    Part(Group),
-    /// To be committed, if it is anything, with all parts before it.
-    Commit(Option<Group>),
-}
-
 /// The queue in front of one chain.
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     bytes_max: usize,
-    /// Whether the database can be written to ahead of a commit.
-    ahead: bool,
     work: Notify,
     room: Notify,
 }
 
 impl Queue {
-    /// A queue behind `head`, the end of the chain in the database. Where it can be written to
-    /// `ahead` of a commit, it is.
-    pub(crate) fn new(head: Head, bytes_max: usize, ahead: bool) -> Self {
+    /// A queue behind `head`, the end of the chain in the database.
+    pub(crate) fn new(head: Head, bytes_max: usize) -> Self {
         let state = State {
             standing: Standing::Open,
             items: VecDeque::new(),
@@ -118,7 +102,7 @@ impl Queue {
             of_count: Line::new(),
         };
         let (work, room) = (Notify::new(), Notify::new());
-        Self { state: Mutex::new(state), bytes_max, ahead, work, room }
+        Self { state: Mutex::new(state), bytes_max, work, room }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -189,10 +173,9 @@ impl Queue {
         }
         state.bytes += bytes;
         state.taken += items.len() as u64;
-        let before = state.items.len();
+        let is_first = state.items.is_empty();
         state.items.extend(items);
-        let enough = self.ahead && before < AHEAD_ITEMS && state.items.len() >= AHEAD_ITEMS;
-        Ok(before == 0 || enough || state.bytes >= GATHER_BYTES_MAX)
+        Ok(is_first || state.bytes >= GATHER_BYTES_MAX)
     }
 
     /// Whether the run began here, so that only what passed here can be in the database.
@@ -266,33 +249,26 @@ impl Queue {
         told.await.unwrap_or_else(|_| Err(refused("the store is closed")))
     }
 
-    /// What is to be done next: a commit once someone waits for what is there or was written ahead,
-    /// or it has gathered for a while; until then it is written ahead, if there is enough of it. A
-    /// run that nobody waits for yet is better committed once than often. `open` says since when
-    /// something is written and not committed.
-    pub(crate) async fn next(&self, open: Option<Instant>) -> Due {
-        let mut since = open;
+    /// What is to be written next: what is there once someone waits for it, or it has gathered for
+    /// a while. A run that nobody waits for yet is better written once than often.
+    pub(crate) async fn next(&self) -> Group {
+        let mut since = None;
         loop {
             let (waiting, wanted) = {
                 let state = self.state();
                 (state.items.len(), state.is_wanted())
             };
-            if waiting == 0 && open.is_none() {
+            if waiting == 0 {
                 self.work.notified().await;
                 continue;
             }
-            if wanted {
-                return Due::Commit(self.take());
-            }
-            if self.ahead
-                && waiting >= AHEAD_ITEMS
-                && let Some(part) = self.take()
-            {
-                return Due::Part(part);
-            }
             let until = *since.get_or_insert_with(Instant::now) + GATHER;
-            if tokio::time::timeout_at(until, self.work.notified()).await.is_err() {
-                return Due::Commit(self.take());
+            let has_gathered =
+                !wanted && tokio::time::timeout_at(until, self.work.notified()).await.is_err();
+            if (wanted || has_gathered)
+                && let Some(group) = self.take()
+            {
+                return group;
             }
         }
     }
@@ -383,10 +359,6 @@ mod tests {
     use super::*;
     use crate::group::Link;
 
-    fn queue(ahead: bool) -> Queue {
-        Queue::new(Head::EMPTY, 1 << 20, ahead)
-    }
-
     fn put(queue: &Queue, count: usize) {
         let link = || {
             let (run, sha256) = (RunId(Uuid::from_u128(1)), Head::EMPTY.hash);
@@ -395,49 +367,38 @@ mod tests {
         queue.put((0..count).map(|_| link()).collect()).unwrap();
     }
 
-    fn part(due: Due) -> u64 {
-        match due {
-            Due::Part(group) => group.items,
-            Due::Commit(_) => 0,
-        }
-    }
-
-    fn committed(due: Due) -> Option<u64> {
-        match due {
-            Due::Commit(group) => Some(group.map_or(0, |group| group.items)),
-            Due::Part(_) => None,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_nobody_waits_for_is_written_ahead_and_committed_once_somebody_does() {
-        let queue = queue(true);
-        put(&queue, AHEAD_ITEMS);
-        assert_eq!(part(queue.next(None).await), AHEAD_ITEMS as u64);
-        put(&queue, 1);
-        let due = tokio::select! {
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_waits_for_is_written_at_once_and_the_rest_after_a_while() {
+        let queue = Queue::new(Head::EMPTY, 1 << 20);
+        let began = Instant::now();
+        put(&queue, 3);
+        let waited_for = tokio::select! {
             biased;
             // It stands in line from its first poll on, and is told by nobody here.
             _ = queue.settled() => None,
-            due = queue.next(Some(Instant::now())) => committed(due),
+            group = queue.next() => Some(group.items),
         };
-        assert_eq!(due, Some(1));
+        assert_eq!((waited_for, began.elapsed()), (Some(3), Duration::ZERO));
+        queue.of_nobody();
+        put(&queue, 2);
+        assert_eq!((queue.next().await.items, began.elapsed()), (2, GATHER));
     }
 
-    #[tokio::test]
-    async fn what_is_little_or_cannot_be_written_ahead_is_committed_after_a_while() {
-        let (few, whole) = (queue(true), queue(false));
-        put(&few, AHEAD_ITEMS - 1);
-        put(&whole, AHEAD_ITEMS);
-        assert_eq!(committed(few.next(None).await), Some(AHEAD_ITEMS as u64 - 1));
-        assert_eq!(committed(whole.next(None).await), Some(AHEAD_ITEMS as u64));
+    #[tokio::test(start_paused = true)]
+    async fn much_is_written_although_nobody_waits_for_it() {
+        let queue = Queue::new(Head::EMPTY, 1 << 30);
+        let began = Instant::now();
+        put(&queue, GATHER_BYTES_MAX / 256);
+        assert!(queue.next().await.items > 1_000);
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test]
-    async fn a_transaction_that_is_open_is_committed_although_nothing_comes() {
-        let queue = queue(true);
-        put(&queue, AHEAD_ITEMS);
-        assert_eq!(part(queue.next(None).await), AHEAD_ITEMS as u64);
-        assert_eq!(committed(queue.next(Some(Instant::now())).await), Some(0));
+    impl Queue {
+        /// Everybody gives up.
+        fn of_nobody(&self) {
+            let mut state = self.state();
+            state.of_seq.clear();
+            state.of_count.clear();
+        }
     }
 }

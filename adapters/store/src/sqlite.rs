@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use genie_core::journal::chain::{Hash, Head};
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Notify;
 
 use crate::group::Group;
 use crate::pool::{Db, Owner, Pools};
 use crate::rows;
 use crate::sealing::group::Sealed;
-use crate::writer::{ADVANCE, Fault, HEAD, Refused, Written};
+use crate::writer::{ADVANCE, Fault, HEAD, Written};
 
 mod insert;
 mod lock;
@@ -29,7 +28,7 @@ use insert::Inserts;
 pub(crate) use lock::{Held, Locked, lock};
 use log::Log;
 pub(crate) use log::copy;
-use whole::{Bounds, Wholes};
+use whole::Wholes;
 
 /// The database within its directory.
 const FILE: &str = "genie.db";
@@ -130,15 +129,6 @@ pub(crate) async fn own(pool: &SqlitePool, node: &str) -> Result<(Owner, Head), 
     Ok((Owner { chain: CHAIN, epoch }, rows::head(seq, &hash)?))
 }
 
-/// A transaction that is not committed.
-#[derive(Debug)]
-struct Open {
-    connection: PoolConnection<Sqlite>,
-    /// The end of the chain before it, and with what is written of it.
-    base: Head,
-    head: Head,
-}
-
 /// Writes groups to a file.
 #[derive(Debug)]
 pub(crate) struct SqliteSink {
@@ -147,15 +137,13 @@ pub(crate) struct SqliteSink {
     directory: PathBuf,
     wholes: Wholes,
     inserts: Inserts,
-    /// The connection with the transaction that is written ahead of its commit.
-    open: Option<Open>,
     log: Log,
 }
 
 impl SqliteSink {
     pub(crate) fn new(pool: SqlitePool, owner: Owner, directory: PathBuf) -> Self {
         let (wholes, inserts) = (Wholes::default(), Inserts::default());
-        Self { pool, owner, directory, wholes, inserts, open: None, log: Log::default() }
+        Self { pool, owner, directory, wholes, inserts, log: Log::default() }
     }
 
     /// What [`copy`] is told by.
@@ -190,8 +178,7 @@ impl SqliteSink {
     /// Writes the group in one transaction.
     async fn transact(&mut self, group: &Group, sealed: &Sealed) -> Result<Written, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        let (all, from) = (Bounds { begins: true, commits: true }, (self.owner, group.before));
-        match self.wholes.write(&mut connection, from, (group, sealed), all).await {
+        match self.wholes.write(&mut connection, self.owner, (group, sealed)).await {
             Ok(true) => return Ok(Written::All),
             Ok(false) => {}
             Err(error) => {
@@ -216,71 +203,6 @@ impl SqliteSink {
         Ok(Written::All)
     }
 
-    /// Writes a part of the open transaction, and opens it if none is.
-    pub(crate) async fn write_ahead(
-        &mut self,
-        part: &Group,
-        sealed: &Sealed,
-    ) -> Result<(), Refused> {
-        let open = self.open.take();
-        let begins = open.is_none();
-        let mut open = if let Some(open) = open {
-            open
-        } else {
-            let connection = self.pool.acquire().await.map_err(|_| Refused)?;
-            Open { connection, base: part.before, head: part.before }
-        };
-        let written = self.part(&mut open, (part, sealed), Bounds { begins, commits: false }).await;
-        taken_back(written, &mut open).await?;
-        open.head = part.after;
-        self.open = Some(open);
-        self.log.wrote(part.bytes);
-        Ok(())
-    }
-
-    /// Writes the last part of the open transaction, if there is one, and commits it.
-    pub(crate) async fn commit(&mut self, last: Option<(&Group, &Sealed)>) -> Result<(), Refused> {
-        let mut open = self.open.take().ok_or(Refused)?;
-        let written = if let Some(part) = last {
-            self.part(&mut open, part, Bounds { begins: false, commits: true }).await
-        } else {
-            let from = (self.owner, open.base);
-            whole::commit(&mut open.connection, from, open.head).await
-        };
-        taken_back(written, &mut open).await?;
-        self.log.wrote(last.map_or(0, |(group, _)| group.bytes));
-        Ok(())
-    }
-
-    /// Writes a part of a transaction: as one text, or statement by statement if it fits none.
-    async fn part(
-        &mut self,
-        open: &mut Open,
-        (group, sealed): (&Group, &Sealed),
-        bounds: Bounds,
-    ) -> Result<(), sqlx::Error> {
-        let (connection, from) = (&mut open.connection, (self.owner, open.base));
-        if self.wholes.write(connection, from, (group, sealed), bounds).await? {
-            return Ok(());
-        }
-        if bounds.begins {
-            sqlx::query("BEGIN IMMEDIATE").execute(&mut **connection).await?;
-        }
-        let ours = if bounds.commits {
-            self.advance(connection, open.base, group.after).await?
-        } else {
-            self.head(connection).await? == Some(open.base)
-        };
-        if !ours || !insert::has_keys(connection, &sealed.keys).await? {
-            return Err(sqlx::Error::RowNotFound);
-        }
-        self.inserts.write(connection, self.owner, group, sealed).await?;
-        if bounds.commits {
-            sqlx::query("COMMIT").execute(&mut **connection).await?;
-        }
-        Ok(())
-    }
-
     async fn advance(
         &self,
         connection: &mut SqliteConnection,
@@ -299,14 +221,6 @@ impl SqliteSink {
         let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut *connection).await?;
         found.map(|(seq, hash)| rows::head(seq, &hash)).transpose()
     }
-}
-
-/// What was not written is taken back, and with it all of its transaction.
-async fn taken_back(written: Result<(), sqlx::Error>, open: &mut Open) -> Result<(), Refused> {
-    let Err(error) = written else { return Ok(()) };
-    tracing::debug!(%error, "what was written ahead is taken back");
-    take_back(&mut open.connection).await;
-    Err(Refused)
 }
 
 async fn take_back(connection: &mut SqliteConnection) {

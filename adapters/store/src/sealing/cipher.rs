@@ -158,16 +158,29 @@ impl Cipher {
         place: Place<'_>,
         text: &[u8],
     ) -> Result<Vec<u8>, Failed> {
-        let nonce = nonces.draw()?;
         let mut sealed = Vec::with_capacity(NONCE_LEN + text.len() + AES_256_GCM.tag_len());
-        sealed.extend(nonce);
-        sealed.extend(text);
+        self.seal_onto(&mut sealed, nonces, holder, (place, text))?;
+        Ok(sealed)
+    }
+
+    /// As [`Self::seal_next`], behind what is there. If it fails, none of that is of use.
+    pub(crate) fn seal_onto(
+        &self,
+        there: &mut Vec<u8>,
+        nonces: &mut Nonces,
+        holder: &Holder,
+        (place, text): (Place<'_>, &[u8]),
+    ) -> Result<(), Failed> {
+        let nonce = nonces.draw()?;
+        there.extend(nonce);
+        let from = there.len();
+        there.extend(text);
         let bound = Aad::from(place.bound(holder));
-        let (_, text) = sealed.split_at_mut(NONCE_LEN);
+        let text = there.get_mut(from..).ok_or(Failed)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self.0.seal_in_place_separate_tag(nonce, bound, text).map_err(|_| Failed)?;
-        sealed.extend(tag.as_ref());
-        Ok(sealed)
+        there.extend(tag.as_ref());
+        Ok(())
     }
 
     /// The text; `None` if this is not what this key has sealed for this place.

@@ -2,14 +2,15 @@
 //! in memory until then is in the clear there.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use genie_core::ids::RunId;
 
-use super::cipher::{Nonces, Place};
+use super::cipher::{Failed, Nonces, Place};
 use super::{Error, Sealer, Sealing};
 use crate::group::{Content, Group, Row};
-use crate::pack::{Kept, Pack, Packer};
+use crate::pack::{Pack, Packer};
 use crate::pool::on;
 use crate::rows;
 
@@ -65,33 +66,11 @@ impl GroupSealer {
         self.keys.clear();
     }
 
-    /// Whether the group can be sealed without asking the database.
-    pub(crate) fn knows(&self, group: &Group) -> bool {
-        if self.sealing.is_none() {
-            return true;
-        }
-        let full = self.keys.len() > REMEMBERED_MAX || self.runs.len() > REMEMBERED_MAX;
-        let is_known = |subject: &Subject| self.keys.contains_key(subject);
-        let of_start = |run: RunId| {
-            let start = group.changes.iter().find(|change| change.run == run)?.started.as_ref()?;
-            Some((start.tenant.clone(), start.subject.clone()))
-        };
-        let of_run = |run: RunId| match self.runs.get(&run) {
-            Some(subject) => is_known(subject),
-            None => of_start(run).is_some_and(|subject| is_known(&subject)),
-        };
-        let sealed = group.rows.iter().filter(|row| !row.is_structure);
-        let of_content = |content: &Content| (content.tenant.clone(), content.subject.clone());
-        !full
-            && sealed.map(|row| row.run).all(of_run)
-            && group.contents.iter().all(|content| is_known(&of_content(content)))
-    }
-
     /// Seals what may hold anything that somebody wrote.
     pub(crate) async fn seal(&mut self, group: &Group) -> Result<Sealed, Error> {
         let mut packer = Packer::after(group.before);
         let Some(sealing) = self.sealing.clone() else {
-            group.rows.iter().for_each(|row| packer.add(row, Kept::Clear(&row.body)));
+            group.rows.iter().try_for_each(|row| clear(&mut packer, row))?;
             let packs = packer.packs(group.after.seq);
             return Ok(Sealed { packs, ..Sealed::default() });
         };
@@ -105,16 +84,26 @@ impl GroupSealer {
                 self.runs.insert(change.run, subject);
             }
         }
-        if !self.knows(group) {
+        let sealers = if let Some(sealers) = self.of_runs(group) {
+            sealers
+        } else {
             // Rare, and large: in a place of its own it is not moved with every group.
             Box::pin(self.learn(&sealing, group)).await?;
-        }
+            self.of_runs(group).ok_or_else(unknown)?
+        };
         let mut sealed = Sealed::default();
         for row in &group.rows {
-            match self.row(row)? {
-                Some((text, key)) => packer.add(row, Kept::Sealed(&text, key)),
-                None => packer.add(row, Kept::Clear(&row.body)),
+            if row.is_structure {
+                clear(&mut packer, row)?;
+                continue;
             }
+            let key = sealers.get(&row.run).ok_or_else(unknown)?;
+            let (chain, seq) = (self.chain, rows::number(row.seq));
+            let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
+            packer.add(row, Some(key.id), |there| {
+                let text = (place, row.body.as_bytes());
+                key.cipher.seal_onto(there, &mut self.nonces, &key.holder, text)
+            })?;
         }
         sealed.packs = packer.packs(group.after.seq);
         for content in &group.contents {
@@ -148,18 +137,18 @@ impl GroupSealer {
         Ok(())
     }
 
-    /// The text of a record, sealed, and with which key; `None` if it stays in the clear.
-    fn row(&mut self, row: &Row) -> Result<Option<(Vec<u8>, i64)>, Error> {
-        if row.is_structure {
-            return Ok(None);
+    /// The keys of the runs that something is to be sealed of; `None` if one is not remembered, or
+    /// one for content.
+    fn of_runs(&self, group: &Group) -> Option<HashMap<RunId, Sealer>> {
+        let mut sealers = HashMap::new();
+        for row in group.rows.iter().filter(|row| !row.is_structure) {
+            if let Entry::Vacant(place) = sealers.entry(row.run) {
+                place.insert(self.keys.get(self.runs.get(&row.run)?)?.clone());
+            }
         }
-        let (chain, seq) = (self.chain, rows::number(row.seq));
-        let subject = self.runs.get(&row.run).ok_or_else(unknown)?;
-        let key = self.keys.get(subject).ok_or_else(unknown)?;
-        let place = Place::Record { chain, seq, run: row.run.0.as_bytes() };
-        let text = row.body.as_bytes();
-        let sealed = key.cipher.seal_next(&mut self.nonces, &key.holder, place, text)?;
-        Ok(Some((sealed, key.id)))
+        let of_content = |content: &Content| (content.tenant.clone(), content.subject.clone());
+        let knows = |content| self.keys.contains_key(&of_content(content));
+        group.contents.iter().all(knows).then_some(sealers)
     }
 
     async fn key(&mut self, sealing: &Sealing, subject: &Subject) -> Result<(), Error> {
@@ -185,6 +174,14 @@ impl GroupSealer {
         self.runs.insert(run, subject.clone());
         Ok(subject)
     }
+}
+
+/// Packs a record as it is.
+fn clear(packer: &mut Packer, row: &Row) -> Result<(), Failed> {
+    packer.add(row, None, |there| {
+        there.extend(row.body.as_bytes());
+        Ok(())
+    })
 }
 
 fn unknown() -> Error {

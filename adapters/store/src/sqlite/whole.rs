@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, future};
-use genie_core::journal::chain::Head;
 use sqlx::error::BoxDynError;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
@@ -32,12 +31,6 @@ const RUNS: usize = 2;
 /// Moves the end of the chain, if it is ours and where the transaction found it.
 const MOVE_HEAD: &str = "UPDATE chains SET head_seq = ?, head_hash = ? \
                          WHERE id = ? AND epoch = ? AND head_seq = ?";
-/// And only if what was written ahead is there.
-const AFTER_PARTS: &str = " AND EXISTS (SELECT 1 FROM packs WHERE seq = ?)";
-/// That records go where they belong: behind the head, or behind what is already written of the
-/// transaction.
-const AFTER_HEAD: &str = "head_seq = ?";
-const AFTER_RECORD: &str = "EXISTS (SELECT 1 FROM packs WHERE seq = ?)";
 
 /// Parameters of the rows of each table.
 const OF_PACK: usize = 9;
@@ -45,13 +38,6 @@ const OF_CONTENT: usize = 7;
 const OF_LINK: usize = 3;
 const OF_START: usize = 10;
 const OF_CHANGE: usize = 6;
-
-/// What of a transaction is written: all of it, or a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Bounds {
-    pub(super) begins: bool,
-    pub(super) commits: bool,
-}
 
 /// What a text has room for. Whatever it has room for costs a statement, and each statement wakes
 /// whoever waits for the text, so that none has more than it needs.
@@ -62,12 +48,11 @@ struct Shape {
     content: bool,
     starts: bool,
     changes: bool,
-    bounds: Bounds,
 }
 
 impl Shape {
     /// The smallest that the group fits into, if there is one.
-    fn fitting((group, sealed): (&Group, &Sealed), bounds: Bounds) -> Option<Self> {
+    fn fitting(group: &Group, sealed: &Sealed) -> Option<Self> {
         let starts = group.changes.iter().filter(|change| change.started.is_some()).count();
         let changes = group.changes.len() - starts;
         let fits = group.contents.len().max(group.links.len()) <= CONTENTS
@@ -79,26 +64,16 @@ impl Shape {
         }
         let packs = PACKS.into_iter().find(|packs| *packs >= sealed.packs.len())?;
         let content = !(group.contents.is_empty() && group.links.is_empty());
-        Some(Self { packs, content, starts: starts > 0, changes: changes > 0, bounds })
+        Some(Self { packs, content, starts: starts > 0, changes: changes > 0 })
     }
 
     /// The statements, one after the other.
     fn statements(self) -> Vec<String> {
-        let Bounds { begins, commits } = self.bounds;
-        let mut statements = Vec::new();
-        if begins {
-            statements.push("BEGIN IMMEDIATE".to_owned());
-        }
-        if commits {
-            let after_parts = if begins { "" } else { AFTER_PARTS };
-            statements.push(format!("{MOVE_HEAD}{after_parts}"));
-        }
-        // A record comes only if all before it was done. The head moves with the last part.
-        let follows = if begins || commits { AFTER_HEAD } else { AFTER_RECORD };
+        let mut statements = vec!["BEGIN IMMEDIATE".to_owned(), MOVE_HEAD.to_owned()];
         let (columns, rows) = (pack::written!(), values(self.packs, OF_PACK));
         statements.push(format!(
             "INSERT OR FAIL INTO packs ({columns}) \
-             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND {follows} \
+             SELECT (SELECT id FROM chains WHERE id = ? AND epoch = ? AND head_seq = ? \
              AND NOT EXISTS (SELECT 1 FROM json_each(?) AS used WHERE NOT EXISTS \
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
              FROM {rows} WHERE column1 IS NOT NULL"
@@ -131,33 +106,29 @@ impl Shape {
                  WHERE runs.run_id = column1"
             ));
         }
-        if commits {
-            statements.push("COMMIT".to_owned());
-        }
+        statements.push("COMMIT".to_owned());
         statements
     }
 
-    /// The parameters of the text. `base` is where the transaction began.
+    /// The parameters of the text.
     fn arguments(
         self,
         owner: Owner,
-        base: Head,
         (group, sealed): (&Group, &Sealed),
     ) -> Result<SqliteArguments, BoxDynError> {
         let Group { before, after, .. } = group;
         let mut to = SqliteArguments::default();
         let rows = self.packs * OF_PACK;
         to.reserve(rows + 2 * CONTENTS * OF_CONTENT + 2 * RUNS * OF_START, 0);
-        if self.bounds.commits {
-            move_head(&mut to, owner, base, *after)?;
-            if !self.bounds.begins {
-                to.add(rows::number(before.seq))?;
-            }
-        }
+        to.add(rows::number(after.seq))?;
+        to.add(&after.hash.0[..])?;
         to.add(owner.chain)?;
         to.add(owner.epoch)?;
-        // The last part has moved the head when its records come.
-        to.add(rows::number(if self.bounds.commits { after.seq } else { before.seq }))?;
+        to.add(rows::number(before.seq))?;
+        // The head has been moved when the records come: they come only if it was.
+        to.add(owner.chain)?;
+        to.add(owner.epoch)?;
+        to.add(rows::number(after.seq))?;
         to.add(json_of(&sealed.keys))?;
         fill(&mut to, &sealed.packs, (self.packs, OF_PACK), pack)?;
         if self.content {
@@ -184,40 +155,23 @@ impl Shape {
 pub(super) struct Wholes(HashMap<Shape, (usize, Arc<str>)>);
 
 impl Wholes {
-    /// Writes the group into the transaction that it begins, commits or is within, and which began
-    /// at `base`; `false` if it fits into no text. If it cannot be written, the transaction is for
-    /// the caller to take back.
+    /// Writes the group in a transaction of its own; `false` if it fits into no text. If it cannot
+    /// be written, the transaction is for the caller to take back.
     pub(super) async fn write(
         &mut self,
         connection: &mut SqliteConnection,
-        (owner, base): (Owner, Head),
+        owner: Owner,
         (group, sealed): (&Group, &Sealed),
-        bounds: Bounds,
     ) -> Result<bool, sqlx::Error> {
-        let Some(shape) = Shape::fitting((group, sealed), bounds) else { return Ok(false) };
+        let Some(shape) = Shape::fitting(group, sealed) else { return Ok(false) };
         let (statements, text) = self.0.entry(shape).or_insert_with(|| {
             let statements = shape.statements();
             (statements.len(), statements.join("; ").into())
         });
-        let arguments =
-            shape.arguments(owner, base, (group, sealed)).map_err(sqlx::Error::Encode)?;
+        let arguments = shape.arguments(owner, (group, sealed)).map_err(sqlx::Error::Encode)?;
         let statement = query_with(AssertSqlSafe(text.clone()), arguments);
         all_of(connection, statement, *statements).await.map(|()| true)
     }
-}
-
-/// Commits a transaction that began at `base` with nothing more than the new head.
-pub(super) async fn commit(
-    connection: &mut SqliteConnection,
-    (owner, base): (Owner, Head),
-    head: Head,
-) -> Result<(), sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    move_head(&mut arguments, owner, base, head)
-        .and_then(|()| arguments.add(rows::number(head.seq)))
-        .map_err(sqlx::Error::Encode)?;
-    let text: Arc<str> = format!("{MOVE_HEAD}{AFTER_PARTS}; COMMIT").into();
-    all_of(connection, query_with(AssertSqlSafe(text), arguments), 2).await
 }
 
 /// Runs the statements of a text. Who waits is done with the last of them, while the driver still
@@ -228,14 +182,6 @@ async fn all_of(
     statements: usize,
 ) -> Result<(), sqlx::Error> {
     connection.fetch_many(text).take(statements).try_for_each(|_| future::ok(())).await
-}
-
-fn move_head(to: &mut SqliteArguments, owner: Owner, base: Head, head: Head) -> Added {
-    to.add(rows::number(head.seq))?;
-    to.add(&head.hash.0[..])?;
-    to.add(owner.chain)?;
-    to.add(owner.epoch)?;
-    to.add(rows::number(base.seq))
 }
 
 fn values(rows: usize, parameters: usize) -> String {

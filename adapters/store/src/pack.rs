@@ -4,7 +4,7 @@
 //! table and in the index, its share of the log. Runs write records by the dozen.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::sync::Arc;
 
 use genie_core::ids::RunId;
 use genie_core::journal::chain::{Hash, Head};
@@ -44,6 +44,10 @@ pub(crate) const LAST: &str =
 /// Of each record: the hash of the record before, its own, and that of its text.
 const HASHES: usize = 3 * 32;
 
+/// Records that a row has place for at first, and the bytes of each text.
+const FEW: usize = 32;
+const TEXT: usize = 512;
+
 /// So many bytes of texts make a row full. Whoever wants one record reads the row.
 const FULL: usize = 256 << 10;
 
@@ -68,6 +72,8 @@ pub(crate) struct Pack {
     pub(crate) meta: String,
     pub(crate) hashes: Vec<u8>,
     pub(crate) data: Vec<u8>,
+    /// What `meta` is going to say.
+    said: Vec<(u64, usize, u8, Arc<str>)>,
 }
 
 /// Packs the records of a group.
@@ -110,7 +116,8 @@ impl Packer {
             let of_text = if key.is_some() { row.sha256 } else { Hash::ZERO };
             pack.key_id = pack.key_id.or(key);
             let text = (pack.data.len() - before, key.is_some());
-            pack.say((row.seq, row.number, &row.kind), [self.prev, row.hash, of_text], text);
+            let hashes = [self.prev, row.hash, of_text];
+            pack.say((row.seq, row.number, row.kind.clone()), hashes, text);
         }
         self.prev = row.hash;
         Ok(())
@@ -130,21 +137,20 @@ impl Packer {
 
 impl Pack {
     fn new(run: RunId) -> Self {
-        let (meta, hashes, data) = (String::new(), Vec::new(), Vec::new());
-        Self { seq: 0, until: 0, run, number: 0, key_id: None, sealed: 0, meta, hashes, data }
+        let hashes = Vec::with_capacity(FEW * HASHES);
+        let (meta, data) = (String::new(), Vec::with_capacity(FEW * TEXT));
+        let said = Vec::with_capacity(FEW);
+        Self { seq: 0, until: 0, run, number: 0, key_id: None, sealed: 0, meta, hashes, data, said }
     }
 
     /// Takes note of a record, whose text is in the data already.
     fn say(
         &mut self,
-        (seq, number, kind): (u64, u64, &str),
+        (seq, number, kind): (u64, u64, Arc<str>),
         hashes: [Hash; 3],
         (length, is_sealed): (usize, bool),
     ) {
-        let before = if self.meta.is_empty() { '[' } else { ',' };
-        let sealed = u8::from(is_sealed);
-        // Writing to a string never fails, and types are plain words.
-        let _ = write!(self.meta, "{before}[{seq},{length},{sealed},\"{kind}\"]");
+        self.said.push((seq, length, u8::from(is_sealed), kind));
         for hash in hashes {
             self.hashes.extend(hash.0);
         }
@@ -153,7 +159,8 @@ impl Pack {
     }
 
     fn close(&mut self) {
-        self.meta.push(']');
+        // Numbers and plain words are always JSON.
+        self.meta = serde_json::to_string(&self.said).unwrap_or_default();
     }
 }
 
@@ -308,7 +315,7 @@ impl Packed {
             let (text, is_sealed) =
                 if gone.is_some() { (&[][..], true) } else { (text, is_sealed) };
             count += u64::from(gone.is_some());
-            let kind = gone.as_deref().or(part.kind).unwrap_or("unknown");
+            let kind = gone.as_deref().or(part.kind).unwrap_or("unknown").into();
             pack.data.extend(text);
             pack.say((seq, number, kind), [prev_hash, hash, of_text], (text.len(), is_sealed));
         }

@@ -44,10 +44,10 @@ const OF_CHANGE: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
     packs: usize,
-    /// Content and links.
-    content: bool,
-    starts: bool,
-    changes: bool,
+    contents: usize,
+    links: usize,
+    starts: usize,
+    changes: usize,
 }
 
 impl Shape {
@@ -63,8 +63,14 @@ impl Shape {
             return None;
         }
         let packs = PACKS.into_iter().find(|packs| *packs >= sealed.packs.len())?;
-        let content = !(group.contents.is_empty() && group.links.is_empty());
-        Some(Self { packs, content, starts: starts > 0, changes: changes > 0 })
+        let room = |rows: usize, most: usize| if rows == 0 { 0 } else { most };
+        Some(Self {
+            packs,
+            contents: room(group.contents.len(), CONTENTS),
+            links: room(group.links.len(), CONTENTS),
+            starts: room(starts, RUNS),
+            changes: room(changes, RUNS),
+        })
     }
 
     /// The statements, one after the other.
@@ -78,28 +84,31 @@ impl Shape {
              (SELECT 1 FROM subject_keys WHERE id = used.value AND wrapped IS NOT NULL))), given.* \
              FROM {rows} WHERE column1 IS NOT NULL"
         ));
-        if self.content {
-            let (contents, links) = (values(CONTENTS, OF_CONTENT), values(CONTENTS, OF_LINK));
+        if self.contents > 0 {
+            let contents = values(self.contents, OF_CONTENT);
             statements.push(format!(
                 "INSERT INTO blobs (tenant, subject, sha256, bytes, content, sealed, key_id) \
                  SELECT * FROM {contents} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING"
             ));
+        }
+        if self.links > 0 {
+            let links = values(self.links, OF_LINK);
             statements.push(format!(
                 "INSERT INTO run_blobs (run_id, sha256, label) \
                  SELECT * FROM {links} WHERE column1 IS NOT NULL \
                  ON CONFLICT DO UPDATE SET label = excluded.label"
             ));
         }
-        if self.starts {
-            let starts = values(RUNS, OF_START);
+        if self.starts > 0 {
+            let starts = values(self.starts, OF_START);
             statements.push(format!(
                 "INSERT INTO runs (run_id, status, wake_at, ended_at, owner_chain, owner_epoch, \
                  tenant, subject, agent, started_at) \
                  SELECT * FROM {starts} WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING"
             ));
         }
-        if self.changes {
-            let changes = values(RUNS, OF_CHANGE);
+        if self.changes > 0 {
+            let changes = values(self.changes, OF_CHANGE);
             statements.push(format!(
                 "UPDATE runs SET status = column2, wake_at = column3, ended_at = column4, \
                  owner_chain = column5, owner_epoch = column6 FROM {changes} \
@@ -131,18 +140,20 @@ impl Shape {
         to.add(rows::number(after.seq))?;
         to.add(json_of(&sealed.keys))?;
         fill(&mut to, &sealed.packs, (self.packs, OF_PACK), pack)?;
-        if self.content {
+        if self.contents > 0 {
             let contents = sealed.of_contents(&group.contents);
-            fill(&mut to, &contents, (CONTENTS, OF_CONTENT), content)?;
-            fill(&mut to, &group.links, (CONTENTS, OF_LINK), link)?;
+            fill(&mut to, &contents, (self.contents, OF_CONTENT), content)?;
+        }
+        if self.links > 0 {
+            fill(&mut to, &group.links, (self.links, OF_LINK), link)?;
         }
         let (starts, changes): (Vec<&Change>, Vec<&Change>) =
             group.changes.iter().partition(|change| change.started.is_some());
-        if self.starts {
-            fill(&mut to, &starts, (RUNS, OF_START), |to, run| start(to, run, owner))?;
+        if self.starts > 0 {
+            fill(&mut to, &starts, (self.starts, OF_START), |to, run| start(to, run, owner))?;
         }
-        if self.changes {
-            fill(&mut to, &changes, (RUNS, OF_CHANGE), |to, run| change(to, run, owner))?;
+        if self.changes > 0 {
+            fill(&mut to, &changes, (self.changes, OF_CHANGE), |to, run| change(to, run, owner))?;
         }
         Ok(to)
     }

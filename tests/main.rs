@@ -10,6 +10,7 @@ mod agents;
 mod audit;
 mod audit_proofs;
 mod audit_tamper;
+mod bench;
 mod checkpoints;
 mod config;
 mod data;

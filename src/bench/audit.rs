@@ -10,27 +10,32 @@ use genie_store::{Mode, Options, open};
 
 use super::durable::tempdir;
 use super::finance::load;
-use super::{Bench, Figure, percentile_ms};
+use super::{Bench, Effort, Figure, percentile_ms};
 use crate::auditor::inspect::{Known, inspect};
 use crate::auditor::keys::{self, KeyFile};
 use crate::auditor::proofs;
 use crate::config::Config;
 use crate::storage::Storage;
 
-/// Records of the database.
+/// Records of the database, with the usual five seconds of effort, and with none.
 const RECORDS: u64 = 1_000_000;
+const RECORDS_MIN: u64 = 1_000;
 
 /// Receipts that are made and checked.
 const RECEIPTS: usize = 200;
 
 /// Fills a database with finance runs, then verifies it and proves the ends of some of them.
-pub(super) async fn proofs(agents: &'static [&'static dyn Agent]) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn proofs(
+    effort: Effort,
+    agents: &'static [&'static dyn Agent],
+) -> anyhow::Result<Vec<Figure>> {
+    let wanted = (RECORDS / 5 * effort.seconds).max(RECORDS_MIN);
     let directory = tempdir()?;
     let storage = Storage::Directory(directory.0.join("data"));
     let config = Config { storage: storage.clone(), ..Config::default() };
     let bench = Arc::new(Bench::start(agents, |config| config.storage = storage).await?);
     let filling = bench.clone();
-    let more = move || filling.running.kernel().head().seq < RECORDS;
+    let more = move || filling.running.kernel().head().seq < wanted;
     load(bench.clone(), more).await?;
     // Signs what was written.
     bench.running.drain().await;
@@ -38,7 +43,8 @@ pub(super) async fn proofs(agents: &'static [&'static dyn Agent]) -> anyhow::Res
     let missing = || anyhow::anyhow!("the benchmark has no database");
     let location = config.storage.location().ok_or_else(missing)?;
     let key = KeyFile::at(config.checkpoint_key().ok_or_else(missing)?);
-    let store = open(&location, Mode::Look, Options::default()).await?;
+    let options = Options { sealing: config.sealing(), ..Options::default() };
+    let store = open(&location, Mode::Look, options).await?;
     let known = Known { keys: key.trusted()?, ..Known::default() };
     let mut verified = Vec::new();
     let mut records = 0;

@@ -124,7 +124,7 @@ pub(crate) async fn measure(
         "recovery" => recovery::unfinished().await,
         WAITING => recovery::parked().await,
         "conversation" => recovery::conversation().await,
-        "audit" => audit::proofs(agents).await,
+        "audit" => audit::proofs(effort, agents).await,
         "http" => http::measure(effort).await,
         unknown => anyhow::bail!("`{unknown}` is not a scenario; try {}", SCENARIOS.join(", ")),
     }

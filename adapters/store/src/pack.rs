@@ -44,10 +44,6 @@ pub(crate) const LAST: &str =
 /// Of each record: the hash of the record before, its own, and that of its text.
 const HASHES: usize = 3 * 32;
 
-/// Records that a row has place for at first, and the bytes of each text.
-const FEW: usize = 32;
-const TEXT: usize = 512;
-
 /// So many bytes of texts make a row full. Whoever wants one record reads the row.
 const FULL: usize = 256 << 10;
 
@@ -137,9 +133,8 @@ impl Packer {
 
 impl Pack {
     fn new(run: RunId) -> Self {
-        let hashes = Vec::with_capacity(FEW * HASHES);
-        let (meta, data) = (String::new(), Vec::with_capacity(FEW * TEXT));
-        let said = Vec::with_capacity(FEW);
+        // A group may have as many of them as records, so that none takes more than it needs.
+        let (meta, hashes, data, said) = (String::new(), Vec::new(), Vec::new(), Vec::new());
         Self { seq: 0, until: 0, run, number: 0, key_id: None, sealed: 0, meta, hashes, data, said }
     }
 

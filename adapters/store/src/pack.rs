@@ -262,9 +262,7 @@ impl Index {
         }
         Ok(parts)
     }
-}
 
-impl Index {
     /// The last of the records; its hash is zeros if the row is not as it was written.
     pub(crate) fn head(&self) -> Head {
         let hash = self.parts().ok().and_then(|parts| parts.last().map(|part| part.hash));

@@ -56,7 +56,7 @@ pub(crate) fn link(rows: &mut [Row], other: impl Fn(&Row) -> Hash) {
     let mut before: Option<(u64, Hash)> = None;
     for row in rows {
         row.prev_hash = match before {
-            Some((seq, hash)) if seq + 1 == row.seq => hash,
+            Some((seq, hash)) if row.seq.checked_sub(1) == Some(seq) => hash,
             Some(_) => other(row),
             None => row.prev_hash,
         };
